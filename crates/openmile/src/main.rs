@@ -1,0 +1,2 @@
+//! openmile.
+fn main() {}

@@ -1,0 +1,14 @@
+//! Octets to values and back, without state.
+//!
+//! On both straight lines this crate is the first and the last word: what `rx` delivers and what `tx` sends is read
+//! and written here, and so are the PDUs of LDP. Decoders check lengths once and then cannot fail; a value that exists
+//! is valid.
+
+pub mod frame;
+mod label;
+mod mac;
+mod vlan;
+
+pub use label::{Label, LabelRangeError, LabelStackEntry};
+pub use mac::{MacAddr, MacParseError};
+pub use vlan::{VlanId, VlanRangeError, VlanTags};
