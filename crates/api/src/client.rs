@@ -1,0 +1,162 @@
+//! A client for the node's API over its Unix socket.
+
+use std::path::{Path, PathBuf};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::{Event, PREFIX, ShowWhat};
+
+/// The largest answer that is read.
+const ANSWER_LIMIT: usize = 1 << 30;
+/// The longest line of the event stream.
+const EVENT_LIMIT: usize = 1 << 20;
+
+/// Speaks to one node.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Why a node did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No socket there.
+    #[error("no openmile node runs here: nothing listens at {}", socket.display())]
+    NotRunning {
+        /// The socket's path.
+        socket: PathBuf,
+    },
+    /// The socket is another user's.
+    #[error("no permission to ask the node at {}: run as the user who started it, or as root", socket.display())]
+    Permission {
+        /// The socket's path.
+        socket: PathBuf,
+    },
+    /// The connection failed.
+    #[error("the connection to {} failed: {error}", socket.display())]
+    Connection {
+        /// The socket's path.
+        socket: PathBuf,
+        /// What happened.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The node refused.
+    #[error("the node answered {status}: {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The node's words.
+        message: String,
+    },
+    /// The answer is none of this version's.
+    #[error("the node's answer cannot be read (another version of openmile?): {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl Client {
+    /// A client of the node whose API socket this is.
+    pub fn new(socket: impl AsRef<Path>) -> Self {
+        Self { socket: socket.as_ref().to_owned() }
+    }
+
+    /// Asks for a table, as the JSON that the node sent.
+    pub async fn show_json(&self, what: ShowWhat) -> Result<serde_json::Value, ClientError> {
+        self.get(&format!("/show/{}", what.name())).await
+    }
+
+    /// Asks for a table; `T` is what [`ShowWhat`] names.
+    pub async fn show<T: DeserializeOwned>(&self, what: ShowWhat) -> Result<T, ClientError> {
+        self.get(&format!("/show/{}", what.name())).await
+    }
+
+    /// Asks which node this is.
+    pub async fn node(&self) -> Result<crate::NodeInfo, ClientError> {
+        self.get("/node").await
+    }
+
+    /// Follows what happens from now on.
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        let response = self.request("/events").await?;
+        Ok(Events { body: response.into_body(), buffer: Vec::new(), socket: self.socket.clone() })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let response = self.request(path).await?;
+        let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
+        let body = body.map_err(|error| self.broken(error))?;
+        Ok(serde_json::from_slice(&body.to_bytes())?)
+    }
+
+    async fn request(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unconnected(error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.broken(e))?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(format!("{PREFIX}{path}"))
+            .header(hyper::header::HOST, "localhost")
+            .body(Empty::<Bytes>::new())
+            .map_err(|e| self.broken(e))?;
+        let response = sender.send_request(request).await.map_err(|e| self.broken(e))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = Limited::new(response.into_body(), 1 << 16).collect().await.map_err(|e| self.broken(e))?;
+        let message = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        Err(ClientError::Refused { status: status.as_u16(), message })
+    }
+
+    fn unconnected(&self, error: std::io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+                ClientError::NotRunning { socket }
+            }
+            std::io::ErrorKind::PermissionDenied => ClientError::Permission { socket },
+            _ => ClientError::Connection { socket, error: error.into() },
+        }
+    }
+
+    fn broken(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+        ClientError::Connection { socket: self.socket.clone(), error: error.into() }
+    }
+}
+
+/// A node's events, as they happen.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    buffer: Vec<u8>,
+    socket: PathBuf,
+}
+
+impl Events {
+    /// The next event; `None` when the node ended the stream. Safe to cancel: nothing read is lost.
+    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&b| b == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Ok(Some(serde_json::from_slice(&line)?));
+            }
+            let broken = |error: Box<dyn std::error::Error + Send + Sync>| ClientError::Connection {
+                socket: self.socket.clone(),
+                error,
+            };
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(broken(error.into())),
+                Some(Ok(frame)) => self.buffer.extend_from_slice(frame.data_ref().map_or(&[][..], |d| d)),
+            }
+            if self.buffer.len() > EVENT_LIMIT {
+                return Err(broken("an event longer than a megabyte".into()));
+            }
+        }
+    }
+}

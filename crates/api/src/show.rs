@@ -1,0 +1,351 @@
+//! What `show` answers.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use contract::{Asn, Label, MacAddr, PortKind, VlanTags, counters::Traffic};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// The tables that can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShowWhat {
+    /// `[`[`Isp`]`]`
+    Isps,
+    /// `[`[`FecRow`]`]`
+    Fec,
+    /// `[`[`LibRow`]`]`
+    Lib,
+    /// `[`[`Neighbor`]`]`
+    Neighbors,
+    /// `[`[`Subscriber`]`]`
+    Subscribers,
+    /// [`Counters`]
+    Counters,
+    /// `[`[`DropRow`]`]`
+    Drops,
+    /// `[`[`Port`]`]`
+    Ports,
+}
+
+impl ShowWhat {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Isps,
+        Self::Fec,
+        Self::Lib,
+        Self::Neighbors,
+        Self::Subscribers,
+        Self::Counters,
+        Self::Drops,
+        Self::Ports,
+    ];
+
+    /// Its name in the path `/v1/show/NAME` and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Isps => "isps",
+            Self::Fec => "fec",
+            Self::Lib => "lib",
+            Self::Neighbors => "neighbors",
+            Self::Subscribers => "subscribers",
+            Self::Counters => "counters",
+            Self::Drops => "drops",
+            Self::Ports => "ports",
+        }
+    }
+}
+
+/// `GET /v1/node`: which node this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its name in the network file.
+    pub node: String,
+    /// The network's name.
+    pub network: String,
+    /// Its LSR-id.
+    pub lsr_id: Ipv4Addr,
+    /// openmile's version.
+    pub version: String,
+    /// Whether the forwarder is connected.
+    pub forwarder: bool,
+    /// Whether the replay after a start is still going on.
+    pub recovering: bool,
+}
+
+/// One ISP as this node serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isp {
+    /// Its AS number.
+    pub asn: Asn,
+    /// Its name.
+    pub name: String,
+    /// Its handoffs in the whole network.
+    pub handoffs: Vec<IspHandoff>,
+    /// Prefixes of its subscribers on this headend.
+    pub pools: Vec<IpNet>,
+    /// Subscriptions of it on this headend.
+    pub subscribers: u64,
+    /// Whether packets of its subscribers on this headend can reach it; `None` where this node is no headend of it.
+    pub reachable: Option<bool>,
+}
+
+/// A handoff to an ISP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IspHandoff {
+    /// The tailend.
+    pub node: String,
+    /// The port there.
+    pub port: String,
+    /// Its VLAN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<contract::VlanId>,
+    /// The FEC.
+    pub fec: IpNet,
+    /// Higher is better.
+    pub preference: u32,
+    /// As far as this node can tell: at its own handoffs whether the next hops answer, elsewhere whether the LSP is there.
+    pub up: bool,
+}
+
+/// What a service FEC is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceRole {
+    /// To the ISP: a handoff.
+    ToIsp,
+    /// To the subscriber: an ISP's return address on a headend.
+    ToSubscriber,
+    /// No FEC of the network file.
+    Other,
+}
+
+/// A FEC with whom it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fec {
+    /// The prefix.
+    pub prefix: IpNet,
+    /// The ISP, where the network file knows the FEC.
+    pub isp: Option<Asn>,
+    /// Its name.
+    pub isp_name: Option<String>,
+    /// What it is for.
+    pub role: ServiceRole,
+}
+
+/// What this node does with packets of a FEC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FecOperation {
+    /// Ingress: push.
+    Push,
+    /// Transit: swap.
+    Swap,
+    /// Egress: pop, then out of the handoff or to the subscriber.
+    Pop,
+}
+
+/// Whether packets of a FEC get through this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FecState {
+    /// Installed in the forwarder.
+    Up,
+    /// The next hop's Ethernet address or the forwarder's answer is awaited.
+    Pending,
+    /// The handoff's next hop does not answer, or its port is down.
+    HandoffDown,
+    /// No route to the FEC.
+    NoRoute,
+    /// A route, but no label from its next hop.
+    NoLabel,
+    /// The next hop sent a null label, which cannot carry an ISP's packets.
+    NullLabel,
+    /// Kept from before the neighbour's restart (RFC 3478), not yet confirmed.
+    Stale,
+}
+
+/// A row of the FEC table: one FEC, one operation, one next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FecRow {
+    /// The FEC.
+    pub fec: Fec,
+    /// The label that packets arrive with.
+    pub in_label: Option<Label>,
+    /// What is done.
+    pub operation: FecOperation,
+    /// The label that they leave with.
+    pub out_label: Option<Label>,
+    /// Where to: a backbone neighbour's address, `port[.vlan]` of a handoff, or `subscribers`.
+    pub next_hop: Option<String>,
+    /// The port that they leave by.
+    pub port: Option<String>,
+    /// Whether they get through.
+    pub state: FecState,
+}
+
+/// Which way a binding was advertised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindingSide {
+    /// By the neighbour, to us.
+    Received,
+    /// By us, to the neighbour.
+    Sent,
+}
+
+/// A row of the label information base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibRow {
+    /// The FEC.
+    pub fec: Fec,
+    /// The neighbour's LSR-id.
+    pub peer: Ipv4Addr,
+    /// Which way.
+    pub side: BindingSide,
+    /// The label.
+    pub label: Label,
+    /// Received: whether it is in use (the neighbour is the next hop).
+    pub in_use: bool,
+    /// Received: kept from before the neighbour's restart.
+    pub stale: bool,
+}
+
+/// What kind of neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeighborKind {
+    /// An LDP peer.
+    Ldp,
+    /// A handoff's next hop.
+    Handoff,
+    /// A backbone next hop's Ethernet address, from the kernel.
+    Backbone,
+    /// A subscriber's Ethernet address.
+    Subscriber,
+}
+
+/// A neighbour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbor {
+    /// What kind.
+    pub kind: NeighborKind,
+    /// Its address; of an LDP peer its LSR-id.
+    pub address: IpAddr,
+    /// Where: ports, with tags.
+    pub via: Vec<String>,
+    /// Its Ethernet address, where known.
+    pub mac: Option<MacAddr>,
+    /// The state's name: LDP's as in RFC 5036 (`operational`, …), else as in RFC 4861 (`reachable`, `incomplete`, …).
+    pub state: String,
+    /// Seconds in this state, where known.
+    pub seconds: Option<u64>,
+    /// More, for people: bindings, timers, the last error.
+    pub detail: String,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscriber {
+    /// The operator's name for the subscriber.
+    pub subscriber: String,
+    /// The ISP.
+    pub isp: Asn,
+    /// The ISP's name.
+    pub isp_name: String,
+    /// The access port.
+    pub port: String,
+    /// The tags.
+    pub tags: VlanTags,
+    /// Its prefixes.
+    pub prefixes: Vec<IpNet>,
+    /// Its Ethernet address, where known.
+    pub mac: Option<MacAddr>,
+    /// Whether the directory gave that address (else it was learned).
+    pub mac_configured: bool,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// By ISP.
+    pub isps: Vec<IspTraffic>,
+    /// By port.
+    pub ports: Vec<PortTraffic>,
+}
+
+/// An ISP's packets at this node, as headend and as tailend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IspTraffic {
+    /// The ISP.
+    pub isp: Asn,
+    /// Its name.
+    pub isp_name: String,
+    /// Headend, accepted for the backbone.
+    pub headend_to_isp: Traffic,
+    /// Headend, accepted for an access port.
+    pub headend_to_subscriber: Traffic,
+    /// Tailend, accepted for a handoff.
+    pub tailend_to_isp: Traffic,
+    /// Tailend, accepted for the backbone.
+    pub tailend_to_subscriber: Traffic,
+    /// Drops of its packets, all reasons.
+    pub drops: u64,
+}
+
+/// A port's frames.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortTraffic {
+    /// The port.
+    pub port: String,
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Octets in them, Ethernet header included, FCS not.
+    pub rx_octets: u64,
+    /// Frames sent.
+    pub tx_frames: u64,
+    /// Octets in them.
+    pub tx_octets: u64,
+    /// Frames handed to control.
+    pub punted: u64,
+    /// Frames that control sent.
+    pub originated: u64,
+    /// Packets that arrived here and were swapped.
+    pub switched_packets: u64,
+    /// Octets in them, by the length of the packets under the labels.
+    pub switched_octets: u64,
+    /// Drops of what came in here, all reasons.
+    pub drops: u64,
+}
+
+/// Drops of one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropRow {
+    /// The port that the frames came in by.
+    pub port: String,
+    /// The reason's stable name.
+    pub reason: String,
+    /// What it means.
+    pub meaning: String,
+    /// How many.
+    pub frames: u64,
+}
+
+/// A port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Its device's name.
+    pub port: String,
+    /// What is behind it.
+    pub kind: PortKind,
+    /// `up`, `no carrier`, or why it cannot be used.
+    pub state: String,
+    /// Whether frames can pass.
+    pub up: bool,
+    /// How frames get in and out.
+    pub backend: Option<String>,
+    /// Its Ethernet address.
+    pub mac: Option<MacAddr>,
+    /// Its IP MTU.
+    pub mtu: Option<u32>,
+}

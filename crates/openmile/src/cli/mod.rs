@@ -1,0 +1,95 @@
+//! The command line.
+
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::runtime_dir::RuntimeDir;
+use crate::{control, forwarder, lab, supervisor};
+
+/// Many ISPs on one access network and one MPLS backbone
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node of a network, until it is told to stop (SIGTERM or Ctrl-C)
+    Run(NodeArgs),
+    /// Check a network file as a whole
+    Check {
+        /// The network file
+        file: PathBuf,
+    },
+    /// Show what a running node knows and does
+    Show(show::ShowArgs),
+    /// Build an example network in namespaces, run it, send traffic and check it
+    Lab(lab::LabArgs),
+    /// Print the JSON schema of the network file
+    Schema,
+    /// A node's control process (started by `run`)
+    #[command(hide = true)]
+    Control(NodeArgs),
+    /// A node's forwarder process (started by `run`)
+    #[command(hide = true)]
+    Forwarder(DirArgs),
+}
+
+/// Which node.
+#[derive(Clone, Debug, clap::Args)]
+struct NodeArgs {
+    /// The network file
+    #[arg(long)]
+    network: PathBuf,
+    /// The node's name in it
+    #[arg(long)]
+    node: String,
+    /// Where running nodes keep their sockets and counters
+    #[arg(long, default_value = RuntimeDir::DEFAULT)]
+    runtime_dir: PathBuf,
+}
+
+/// Where a node's processes meet.
+#[derive(Clone, Debug, clap::Args)]
+struct DirArgs {
+    /// The node's name
+    #[arg(long)]
+    node: String,
+    /// Where running nodes keep their sockets and counters
+    #[arg(long, default_value = RuntimeDir::DEFAULT)]
+    runtime_dir: PathBuf,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => {
+            supervisor::run(&args.network, &args.node, &args.dir()).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Control(args) => {
+            control::run(&args.network, &args.node, &args.dir()).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Forwarder(args) => {
+            forwarder::run(&RuntimeDir::new(&args.runtime_dir, &args.node)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Show(args) => show::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Lab(args) => lab::run(args),
+        Command::Check { .. } | Command::Schema => Ok(ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|report| {
+        eprintln!("{report:?}");
+        ExitCode::FAILURE
+    })
+}
+
+impl NodeArgs {
+    fn dir(&self) -> RuntimeDir {
+        RuntimeDir::new(&self.runtime_dir, &self.node)
+    }
+}
