@@ -4,11 +4,16 @@
 //! and written here, and so are the PDUs of LDP. Decoders check lengths once and then cannot fail; a value that exists
 //! is valid.
 
+pub mod checksum;
+mod ethernet;
 pub mod frame;
+pub mod ip;
 mod label;
 mod mac;
+pub mod stack;
 mod vlan;
 
+pub use ethernet::{EtherType, EthernetError, EthernetHeader};
 pub use label::{Label, LabelRangeError, LabelStackEntry};
 pub use mac::{MacAddr, MacParseError};
 pub use vlan::{VlanId, VlanRangeError, VlanTags};
