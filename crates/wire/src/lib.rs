@@ -4,12 +4,14 @@
 //! and written here, and so are the PDUs of LDP. Decoders check lengths once and then cannot fail; a value that exists
 //! is valid.
 
+pub mod arp;
 pub mod checksum;
 mod ethernet;
 pub mod frame;
 pub mod ip;
 mod label;
 mod mac;
+pub mod nd;
 pub mod stack;
 mod vlan;
 

@@ -1,0 +1,1 @@
+//! Neighbor Discovery packets against octets from elsewhere, and every validity check.
