@@ -1,10 +1,99 @@
 //! `openmile show`: tables for people, JSON for programs.
 
+mod tables;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use api::{Client, ShowWhat};
+use miette::{IntoDiagnostic as _, miette};
+
+use crate::runtime_dir::RuntimeDir;
+
 /// What to show, of which node.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct ShowArgs {}
+pub(crate) struct ShowArgs {
+    /// The table
+    #[arg(value_enum)]
+    what: What,
+    /// The node; may be left out where only one runs
+    #[arg(long, env = "OPENMILE_NODE")]
+    node: Option<String>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Where running nodes keep their sockets and counters
+    #[arg(long, default_value = RuntimeDir::DEFAULT)]
+    runtime_dir: PathBuf,
+}
+
+/// The tables' names on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum What {
+    /// The ISPs, their handoffs, and whether they can be reached
+    Isps,
+    /// FECs: labels, operations, next hops, states
+    Fec,
+    /// Every label binding sent and received
+    Lib,
+    /// LDP peers, next hops of handoffs and of the backbone, subscribers' Ethernet addresses
+    Neighbors,
+    /// Subscribers and what is bound to their circuits
+    Subscribers,
+    /// Packets and octets by ISP and by port
+    Counters,
+    /// Drops by port and reason
+    Drops,
+    /// The ports and how frames get in and out
+    Ports,
+}
+
+impl What {
+    const fn table(self) -> ShowWhat {
+        match self {
+            Self::Isps => ShowWhat::Isps,
+            Self::Fec => ShowWhat::Fec,
+            Self::Lib => ShowWhat::Lib,
+            Self::Neighbors => ShowWhat::Neighbors,
+            Self::Subscribers => ShowWhat::Subscribers,
+            Self::Counters => ShowWhat::Counters,
+            Self::Drops => ShowWhat::Drops,
+            Self::Ports => ShowWhat::Ports,
+        }
+    }
+}
 
 /// Shows it.
-pub(crate) fn run(_args: &ShowArgs) -> miette::Result<()> {
-    Ok(())
+pub(crate) fn run(args: &ShowArgs) -> miette::Result<()> {
+    let dir = match &args.node {
+        Some(node) => RuntimeDir::new(&args.runtime_dir, node),
+        None => only_node(&args.runtime_dir)?,
+    };
+    let client = Client::new(dir.api_socket());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
+    let answer = runtime.block_on(client.show_json(args.what.table())).into_diagnostic()?;
+    let text = if args.json {
+        format!("{answer:#}\n")
+    } else {
+        tables::render(args.what.table(), answer).into_diagnostic()?
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough (`| head`).
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.into_diagnostic(),
+    }
+}
+
+/// The one node whose API socket is below `base`.
+fn only_node(base: &Path) -> miette::Result<RuntimeDir> {
+    let mut nodes: Vec<String> = std::fs::read_dir(base)
+        .map(|entries| entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        .unwrap_or_default();
+    nodes.retain(|node| RuntimeDir::new(base, node).api_socket().exists());
+    nodes.sort();
+    match &nodes[..] {
+        [node] => Ok(RuntimeDir::new(base, node)),
+        [] => Err(miette!("no openmile node runs here: there is no API socket below {}", base.display())),
+        _ => Err(miette!("several nodes run here: say which, with --node {}", nodes.join(" or --node "))),
+    }
 }

@@ -1,0 +1,313 @@
+//! The tables that people read.
+
+use api::{
+    Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow, Neighbor, Port, ServiceRole, ShowWhat,
+};
+use comfy_table::{CellAlignment, Table, presets};
+use contract::counters::Traffic;
+
+/// The answer of the API as a table.
+pub(crate) fn render(what: ShowWhat, answer: serde_json::Value) -> Result<String, serde_json::Error> {
+    let read = serde_json::from_value;
+    Ok(match what {
+        ShowWhat::Isps => isps(&read(answer)?),
+        ShowWhat::Fec => fec(&serde_json::from_value::<Vec<_>>(answer)?),
+        ShowWhat::Lib => lib(&serde_json::from_value::<Vec<_>>(answer)?),
+        ShowWhat::Neighbors => neighbors(&serde_json::from_value::<Vec<_>>(answer)?),
+        ShowWhat::Subscribers => subscribers(&serde_json::from_value::<Vec<_>>(answer)?),
+        ShowWhat::Counters => counters(&serde_json::from_value(answer)?),
+        ShowWhat::Drops => drops(&serde_json::from_value::<Vec<_>>(answer)?),
+        ShowWhat::Ports => ports(&serde_json::from_value::<Vec<_>>(answer)?),
+    })
+}
+
+/// The FEC table of a node; the lab prints it too.
+pub(crate) fn fec(rows: &[FecRow]) -> String {
+    let mut table =
+        table(["ISP", "FEC", "for", "in label", "operation", "out label", "next hop", "port", "state"]);
+    for row in rows {
+        table.add_row([
+            row.fec.isp_name.clone().or_else(|| row.fec.isp.map(|asn| asn.to_string())).unwrap_or_else(none),
+            row.fec.prefix.to_string(),
+            role(row.fec.role).to_owned(),
+            opt(row.in_label),
+            operation(row.operation).to_owned(),
+            opt(row.out_label),
+            row.next_hop.clone().unwrap_or_else(none),
+            row.port.clone().unwrap_or_else(none),
+            state(row.state).to_owned(),
+        ]);
+    }
+    finish(table, &[3, 5])
+}
+
+fn isps(isps: &Vec<Isp>) -> String {
+    let mut table =
+        table(["AS", "ISP", "reachable", "subscribers", "pools", "handoff", "FEC", "preference", "state"]);
+    for isp in isps {
+        let pools: Vec<_> = isp.pools.iter().map(ToString::to_string).collect();
+        let mut first = [
+            isp.asn.0.to_string(),
+            isp.name.clone(),
+            isp.reachable.map_or_else(none, |yes| if yes { "yes" } else { "NO" }.to_owned()),
+            isp.subscribers.to_string(),
+            pools.join("\n"),
+        ];
+        for handoff in &isp.handoffs {
+            let vlan = handoff.vlan.map(|vlan| format!(".{vlan}")).unwrap_or_default();
+            let row = first.clone().into_iter().chain([
+                format!("{} {}{vlan}", handoff.node, handoff.port),
+                handoff.fec.to_string(),
+                handoff.preference.to_string(),
+                if handoff.up { "up" } else { "DOWN" }.to_owned(),
+            ]);
+            table.add_row(row);
+            first = Default::default();
+        }
+        if isp.handoffs.is_empty() {
+            table.add_row(first.into_iter().chain([none(), none(), none(), none()]));
+        }
+    }
+    finish(table, &[0, 3, 7])
+}
+
+fn lib(rows: &[LibRow]) -> String {
+    let mut table = table(["ISP", "FEC", "peer", "binding", "label", "in use", "state"]);
+    for row in rows {
+        let received = row.side == api::BindingSide::Received;
+        table.add_row([
+            row.fec.isp_name.clone().unwrap_or_else(none),
+            row.fec.prefix.to_string(),
+            row.peer.to_string(),
+            if received { "received" } else { "sent" }.to_owned(),
+            row.label.to_string(),
+            if !received { none() } else { if row.in_use { "yes" } else { "no" }.to_owned() },
+            if row.stale { "stale" } else { "" }.to_owned(),
+        ]);
+    }
+    finish(table, &[4])
+}
+
+fn neighbors(rows: &[Neighbor]) -> String {
+    let mut table = table(["kind", "address", "via", "MAC address", "state", "for", ""]);
+    for row in rows {
+        let kind = match row.kind {
+            api::NeighborKind::Ldp => "ldp",
+            api::NeighborKind::Handoff => "handoff",
+            api::NeighborKind::Backbone => "backbone",
+            api::NeighborKind::Subscriber => "subscriber",
+        };
+        table.add_row([
+            kind.to_owned(),
+            row.address.to_string(),
+            row.via.join(", "),
+            opt(row.mac),
+            row.state.clone(),
+            row.seconds.map_or_else(none, duration),
+            row.detail.clone(),
+        ]);
+    }
+    finish(table, &[5])
+}
+
+fn subscribers(rows: &[api::Subscriber]) -> String {
+    let mut table = table(["subscriber", "ISP", "port", "VLAN", "prefixes", "MAC address", ""]);
+    for row in rows {
+        let prefixes: Vec<_> = row.prefixes.iter().map(ToString::to_string).collect();
+        table.add_row([
+            row.subscriber.clone(),
+            row.isp_name.clone(),
+            row.port.clone(),
+            row.tags.to_string(),
+            prefixes.join(" "),
+            opt(row.mac),
+            match (row.mac, row.mac_configured) {
+                (None, _) => "",
+                (_, true) => "configured",
+                (_, false) => "learned",
+            }
+            .to_owned(),
+        ]);
+    }
+    finish(table, &[])
+}
+
+fn counters(counters: &Counters) -> String {
+    let mut isps =
+        table(["ISP", "where", "to ISP packets", "octets", "to subscriber packets", "octets", "drops"]);
+    for row in &counters.isps {
+        let mut ends = [
+            ("headend", row.headend_to_isp, row.headend_to_subscriber),
+            ("tailend", row.tailend_to_isp, row.tailend_to_subscriber),
+        ]
+        .into_iter()
+        .filter(|(_, to_isp, to_subscriber)| [*to_isp, *to_subscriber] != [Traffic::default(); 2])
+        .collect::<Vec<_>>();
+        if ends.is_empty() {
+            ends.push(("", Traffic::default(), Traffic::default()));
+        }
+        for (index, (end, to_isp, to_subscriber)) in ends.into_iter().enumerate() {
+            isps.add_row([
+                row.isp_name.clone(),
+                end.to_owned(),
+                to_isp.packets.to_string(),
+                to_isp.octets.to_string(),
+                to_subscriber.packets.to_string(),
+                to_subscriber.octets.to_string(),
+                if index == 0 { row.drops.to_string() } else { String::new() },
+            ]);
+        }
+    }
+    let header = [
+        "port",
+        "rx frames",
+        "rx octets",
+        "tx frames",
+        "tx octets",
+        "switched",
+        "punted",
+        "originated",
+        "drops",
+    ];
+    let mut ports = table(header);
+    for row in &counters.ports {
+        let numbers = [
+            row.rx_frames,
+            row.rx_octets,
+            row.tx_frames,
+            row.tx_octets,
+            row.switched_packets,
+            row.punted,
+            row.originated,
+            row.drops,
+        ];
+        ports.add_row(std::iter::once(row.port.clone()).chain(numbers.map(|number| number.to_string())));
+    }
+    format!("{}\n{}", finish(isps, &[2, 3, 4, 5, 6]), finish(ports, &[1, 2, 3, 4, 5, 6, 7, 8]))
+}
+
+/// Drops by port and reason; the lab prints them too.
+pub(crate) fn drops(rows: &[DropRow]) -> String {
+    if rows.is_empty() {
+        return "nothing was dropped\n".to_owned();
+    }
+    let mut table = table(["port", "reason", "frames", "meaning"]);
+    for row in rows {
+        table.add_row([row.port.clone(), row.reason.clone(), row.frames.to_string(), row.meaning.clone()]);
+    }
+    finish(table, &[2])
+}
+
+fn ports(rows: &[Port]) -> String {
+    let mut table = table(["port", "kind", "state", "by", "MAC address", "MTU"]);
+    for row in rows {
+        let kind = match row.kind {
+            contract::PortKind::Access => "access",
+            contract::PortKind::Backbone => "backbone",
+            contract::PortKind::Handoff => "handoff",
+        };
+        table.add_row([
+            row.port.clone(),
+            kind.to_owned(),
+            row.state.clone(),
+            row.backend.clone().unwrap_or_else(none),
+            opt(row.mac),
+            opt(row.mtu),
+        ]);
+    }
+    finish(table, &[5])
+}
+
+const fn role(role: ServiceRole) -> &'static str {
+    match role {
+        ServiceRole::ToIsp => "to ISP",
+        ServiceRole::ToSubscriber => "to subscriber",
+        ServiceRole::Other => "other",
+    }
+}
+
+const fn operation(operation: FecOperation) -> &'static str {
+    match operation {
+        FecOperation::Push => "push",
+        FecOperation::Swap => "swap",
+        FecOperation::Pop => "pop",
+    }
+}
+
+const fn state(state: FecState) -> &'static str {
+    match state {
+        FecState::Up => "up",
+        FecState::Pending => "pending",
+        FecState::HandoffDown => "HANDOFF DOWN",
+        FecState::NoRoute => "NO ROUTE",
+        FecState::NoLabel => "NO LABEL",
+        FecState::NullLabel => "NULL LABEL",
+        FecState::Stale => "stale",
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{hours:02}:{minutes:02}:{seconds:02}")
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+fn opt(value: Option<impl ToString>) -> String {
+    value.map_or_else(none, |value| value.to_string())
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
+/// The table as text, columns of numbers to the right, no blanks at the end of lines.
+fn finish(mut table: Table, numbers: &[usize]) -> String {
+    let last = table.column_count().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index == last { 0 } else { 2 }));
+        if numbers.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let text = table.to_string();
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fec_row_reads_as_an_operator_expects() {
+        let row = FecRow {
+            fec: api::Fec {
+                prefix: "10.254.1.1/32".parse().unwrap(),
+                isp: Some(contract::Asn(64501)),
+                isp_name: Some("alpha".to_owned()),
+                role: ServiceRole::ToIsp,
+            },
+            in_label: None,
+            operation: FecOperation::Push,
+            out_label: Some(contract::Label::new(1016).unwrap()),
+            next_hop: Some("10.0.1.2".to_owned()),
+            port: Some("bb0".to_owned()),
+            state: FecState::Up,
+        };
+        assert_eq!(
+            fec(&[row]),
+            "ISP    FEC            for     in label  operation  out label  next hop  port  state\n\
+             alpha  10.254.1.1/32  to ISP         -  push            1016  10.0.1.2  bb0   up\n"
+        );
+    }
+
+    #[test]
+    fn what_a_node_of_another_version_says_is_an_error() {
+        assert!(render(ShowWhat::Ports, serde_json::json!([{"port": "bb0"}])).is_err());
+    }
+}
