@@ -1,1 +1,28 @@
-//! openmile ldp.
+//! A sans-I/O LDP speaker (RFC 5036): discovery, sessions, label decisions, label space, graceful restart (RFC 3478).
+//!
+//! On the line of a label binding this crate stands between the neighbors' Label Mappings and control, which makes a
+//! [`FecState`] into an ILM entry, an FTN entry or a return route:
+//!
+//! ```text
+//! handoff up ──handle_egress──▶ ┌─────────┐ ──Event::Fec──▶ control ──Change──▶ forwarder
+//! routes ──────handle_route───▶ │ Speaker │
+//! UDP, TCP ──handle_datagram──▶ │         │ ──Action──▶ UDP, TCP
+//!            handle_stream      └─────────┘ ──poll_timeout──▶ when to call handle_timeout
+//! ```
+//!
+//! Downstream unsolicited, liberal retention, ordered control; LDP over IPv4; only host prefixes (/32) are switched, and
+//! only with real labels.
+
+mod config;
+mod io;
+mod speaker;
+mod view;
+
+pub use config::{Config, Limits};
+pub use io::{Action, ConnId, DownReason, Event, FecState, InterfaceId, LabeledNextHop, NextHop, Role};
+pub use speaker::Speaker;
+pub use view::{
+    Adjacency, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent, SentState,
+    SessionState,
+};
+pub use wire::ldp::{LdpId, StatusCode};

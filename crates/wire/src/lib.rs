@@ -10,6 +10,7 @@ mod ethernet;
 pub mod frame;
 pub mod ip;
 mod label;
+pub mod ldp;
 mod mac;
 pub mod nd;
 pub mod stack;

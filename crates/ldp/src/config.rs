@@ -1,0 +1,91 @@
+//! What a speaker is told at start.
+
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use contract::{Fec, Label};
+
+/// What a speaker is told at start. [`Config::new`] has the defaults.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// This LSR; never 0.0.0.0.
+    pub lsr_id: Ipv4Addr,
+    /// Where sessions begin and end; peers must have a route to it.
+    pub transport_address: Ipv4Addr,
+    /// Labels that may be allocated, all of them real (16 and up). Others are passed over.
+    pub label_range: RangeInclusive<Label>,
+    /// How long a peer keeps an adjacency without a Hello, whole seconds, 3 s to 65534 s (RFC 5036 §3.5.2). Hellos go
+    /// out three times as often as the hold time agreed on.
+    pub hello_hold: Duration,
+    /// Proposed time after which a silent session is dead, whole seconds, 3 s to 65535 s (RFC 5036 §3.5.3).
+    pub keepalive: Duration,
+    /// Increases with each start or change of configuration: a peer that backs off from us then tries anew at once
+    /// (RFC 5036 §2.5.3, §3.5.2.1).
+    pub configuration_sequence: u32,
+    /// Announce and ask for TTL 255 on session connections (RFC 6720).
+    pub gtsm: bool,
+    /// Graceful restart: how long peers are to keep what we told them while our session is down (FT Reconnect Timeout,
+    /// RFC 3478 §2); zero: not at all.
+    pub reconnect: Duration,
+    /// Graceful restart: how long a recovery may take once it has begun, at a restart of ours and at most at a peer's.
+    pub recovery: Duration,
+    /// The forwarder kept these labels while no speaker ran: each FEC gets its label again.
+    pub allocations: Vec<(Fec, Label)>,
+    /// Whether forwarding state survived (the forwarder had entries): peers are told a Recovery Time (RFC 3478 §2), and
+    /// [`crate::Event::RecoveryOver`] follows.
+    pub restarting: bool,
+    /// How long a label stays unused after the last peer released it.
+    pub label_hold: Duration,
+    /// What bounds memory.
+    pub limits: Limits,
+}
+
+/// What bounds memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Hello adjacencies, of all interfaces together; a Hello that would make one more is ignored.
+    pub adjacencies: usize,
+    /// Accepted connections that wait for a Hello of their peer.
+    pub pending_connections: usize,
+    /// Bindings kept of one peer; one more is answered with "No Label Resources" and a release.
+    pub bindings_per_peer: usize,
+    /// Addresses kept of one peer; more are ignored.
+    pub addresses_per_peer: usize,
+    /// Octets written to a connection and not yet reported by [`crate::Speaker::handle_written`]; a peer that makes
+    /// them exceed this is closed.
+    pub outbound: usize,
+}
+
+impl Config {
+    /// The defaults for this LSR.
+    pub fn new(lsr_id: Ipv4Addr) -> Self {
+        Self {
+            lsr_id,
+            transport_address: lsr_id,
+            label_range: Label::FIRST_UNRESERVED..=Label::MAX,
+            hello_hold: Duration::from_secs(15),
+            keepalive: Duration::from_secs(30),
+            configuration_sequence: 1,
+            gtsm: true,
+            reconnect: Duration::from_secs(60),
+            recovery: Duration::from_secs(60),
+            allocations: Vec::new(),
+            restarting: false,
+            label_hold: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            adjacencies: 1024,
+            pending_connections: 64,
+            bindings_per_peer: 1 << 18,
+            addresses_per_peer: 4096,
+            outbound: 1 << 20,
+        }
+    }
+}

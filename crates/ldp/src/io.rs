@@ -1,0 +1,181 @@
+//! What a speaker asks of the world and tells it.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use contract::{Fec, Label};
+use serde::{Deserialize, Serialize};
+use wire::ldp::LdpId;
+
+/// An interface that link Hellos are sent from: the kernel's index.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct InterfaceId(pub u32);
+
+/// A TCP connection. The speaker names those it opens with numbers that have [`ConnId::OUTGOING`] set; whoever does the
+/// I/O names accepted ones with numbers that have not. A number is not used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// The bit that tells connections opened by the speaker from accepted ones.
+    pub const OUTGOING: u64 = 1 << 63;
+}
+
+/// What the speaker asks to be done, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Send a UDP datagram from port 646 to 224.0.0.2:646 out of this interface, TTL 1 and no loopback.
+    SendHello {
+        /// Where.
+        interface: InterfaceId,
+        /// The PDU.
+        octets: Vec<u8>,
+    },
+    /// Open a TCP connection with TTL 255 from the transport address (any port). Answered by `handle_connected` or
+    /// `handle_connect_failed`.
+    Connect {
+        /// Its name from now on.
+        conn: ConnId,
+        /// Our transport address.
+        local: Ipv4Addr,
+        /// The peer's transport address, port 646.
+        remote: SocketAddrV4,
+    },
+    /// Receive nothing with a TTL below 255 on this connection (`IP_MINTTL`): both ends agreed on it (RFC 6720 §2.2).
+    RequireGtsm {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Send these octets, in order; report them with `handle_written` as the kernel takes them.
+    Write {
+        /// The connection.
+        conn: ConnId,
+        /// Whole PDUs.
+        octets: Vec<u8>,
+    },
+    /// Try to send what is still to be written for a short time, then close. The connection is no longer spoken of, in
+    /// either direction; a connection attempt under way is given up.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+}
+
+/// What the speaker tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A peer is heard on an interface.
+    AdjacencyUp {
+        /// Where.
+        interface: InterfaceId,
+        /// Who.
+        peer: LdpId,
+    },
+    /// A peer is heard no more on an interface.
+    AdjacencyDown {
+        /// Where.
+        interface: InterfaceId,
+        /// Who.
+        peer: LdpId,
+    },
+    /// A session is operational.
+    SessionUp {
+        /// With whom.
+        peer: LdpId,
+    },
+    /// A session, or an attempt at one, has ended.
+    SessionDown {
+        /// With whom.
+        peer: LdpId,
+        /// Why.
+        reason: DownReason,
+        /// Whether what the peer told is kept for now, since it said that it preserves its forwarding (RFC 3478 §3.3).
+        kept: bool,
+    },
+    /// A FEC's state differs from the last one told (at first: no label, no next hops).
+    Fec(FecState),
+    /// The peer that a FEC is routed to bound a special-purpose label to it, which is never used: ISP packets do not
+    /// cross a backbone port without their label.
+    NullLabel {
+        /// Who.
+        peer: LdpId,
+        /// The FEC.
+        fec: Fec,
+        /// The label, 0 to 15.
+        label: Label,
+    },
+    /// A FEC has no label since none is free; it gets one when one is.
+    NoFreeLabel {
+        /// The FEC.
+        fec: Fec,
+    },
+    /// A restart's recovery is over (`Config::restarting`): what has not been told by now is not so any more.
+    RecoveryOver {
+        /// Whether every label allocated before the restart is in use again; else the time was up.
+        complete: bool,
+    },
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+pub enum DownReason {
+    /// The connection could not be opened.
+    #[error("no connection")]
+    NoConnection,
+    /// The peer, or the network, closed the connection.
+    #[error("connection closed")]
+    Closed,
+    /// The peer said so.
+    #[error("peer: {0}")]
+    Peer(wire::ldp::StatusCode),
+    /// We said so.
+    #[error("local: {0}")]
+    Local(wire::ldp::StatusCode),
+    /// The peer did not take what was written to it.
+    #[error("peer does not read")]
+    NotReading,
+}
+
+/// What is to be done with a FEC.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FecState {
+    /// The FEC.
+    pub fec: Fec,
+    /// The label that packets arrive with: an ILM entry; `None`: no such entry.
+    pub in_label: Option<Label>,
+    /// Whether the LSP ends here.
+    pub role: Role,
+    /// Where packets go, with real labels, sorted: for a swap at [`Role::Transit`], and for packets that enter the LSP
+    /// here. None for [`Role::Egress`].
+    pub next_hops: Vec<LabeledNextHop>,
+}
+
+/// Where an LSP goes on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Role {
+    /// It ends here: pop.
+    Egress,
+    /// It goes on: swap (or push, where packets enter).
+    Transit,
+}
+
+/// A next hop as the routing table has it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct NextHop {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// The neighbor's address on it.
+    pub address: Ipv4Addr,
+}
+
+/// A next hop and the label that its LSR bound to the FEC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct LabeledNextHop {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// The neighbor's address on it.
+    pub address: Ipv4Addr,
+    /// Whose label it is.
+    pub peer: LdpId,
+    /// The label, a real one.
+    pub label: Label,
+}

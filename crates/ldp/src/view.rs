@@ -1,0 +1,163 @@
+//! What people are shown.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use contract::{Fec, Label};
+use serde::{Deserialize, Serialize};
+use wire::ldp::LdpId;
+
+use crate::{DownReason, InterfaceId};
+
+/// A neighbor: an LSR that is heard, or whose session or bindings are still there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Neighbor {
+    /// Who.
+    pub peer: LdpId,
+    /// Where its sessions begin and end.
+    pub transport_address: Ipv4Addr,
+    /// Where it is heard.
+    pub adjacencies: Vec<Adjacency>,
+    /// How far the session is.
+    pub session: SessionState,
+    /// Whether we open the connection.
+    pub active: bool,
+    /// How long the session has been operational.
+    pub up_for: Option<Duration>,
+    /// The session's hold time that both agreed on.
+    pub keepalive: Option<Duration>,
+    /// Why the last session ended.
+    pub last_down: Option<DownReason>,
+    /// Whether bindings of an earlier session are kept (RFC 3478).
+    pub stale: bool,
+    /// The addresses that it told.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Bindings received and kept.
+    pub received: usize,
+    /// Bindings sent and not withdrawn.
+    pub sent: usize,
+    /// Counters since the neighbor was first heard.
+    pub counters: PeerCounters,
+}
+
+/// Where a neighbor is heard.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Adjacency {
+    /// The interface.
+    pub interface: InterfaceId,
+    /// Its name.
+    pub name: String,
+    /// The address that Hellos come from.
+    pub source: Ipv4Addr,
+    /// The hold time that both agreed on; `None`: for ever.
+    pub hold: Option<Duration>,
+}
+
+/// A session's states (RFC 5036 §2.5.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum SessionState {
+    /// No connection.
+    #[default]
+    NonExistent,
+    /// A connection, nothing said.
+    Initialized,
+    /// Passive: the peer's Initialization was accepted, ours and a KeepAlive are sent.
+    OpenRec,
+    /// Active: our Initialization is sent.
+    OpenSent,
+    /// Labels are exchanged.
+    Operational,
+}
+
+/// A row of the label information base: a FEC and what one peer told and was told of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LibEntry {
+    /// The FEC.
+    pub fec: Fec,
+    /// The peer.
+    pub peer: LdpId,
+    /// The label that it bound.
+    pub received: Option<Received>,
+    /// The label that we bound and told it.
+    pub sent: Option<Sent>,
+}
+
+/// A binding received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Received {
+    /// The label.
+    pub label: Label,
+    /// Whether packets of the FEC go there.
+    pub in_use: bool,
+    /// Whether it is kept from an earlier session (RFC 3478).
+    pub stale: bool,
+}
+
+/// A binding sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sent {
+    /// The label.
+    pub label: Label,
+    /// How far it is.
+    pub state: SentState,
+}
+
+/// How far a binding that we sent is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum SentState {
+    /// The peer has it.
+    Mapped,
+    /// Withdrawn, and the peer has not released it yet.
+    Withdrawn,
+    /// The peer released it of its own accord.
+    Released,
+}
+
+/// What was counted with one peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PeerCounters {
+    /// Messages received, by kind.
+    pub received: MessageCounters,
+    /// Messages sent, by kind.
+    pub sent: MessageCounters,
+    /// PDUs and messages that were refused.
+    pub malformed: u64,
+    /// Sessions that became operational.
+    pub sessions: u64,
+}
+
+/// Messages by kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct MessageCounters {
+    /// Initialization.
+    pub initialization: u64,
+    /// KeepAlive.
+    pub keepalive: u64,
+    /// Address and Address Withdraw.
+    pub address: u64,
+    /// Label Mapping.
+    pub mapping: u64,
+    /// Label Request and Label Abort Request.
+    pub request: u64,
+    /// Label Withdraw.
+    pub withdraw: u64,
+    /// Label Release.
+    pub release: u64,
+    /// Notification.
+    pub notification: u64,
+}
+
+/// What was counted with no peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Hellos received that made or kept an adjacency.
+    pub hellos_received: u64,
+    /// Hellos sent.
+    pub hellos_sent: u64,
+    /// Datagrams that are no Hello.
+    pub hellos_malformed: u64,
+    /// Hellos that we have no use for: targeted, of another label space, our own, beyond the limit, contradictory.
+    pub hellos_ignored: u64,
+    /// Connections that were refused.
+    pub connections_refused: u64,
+}
