@@ -1,1 +1,20 @@
-//! openmile network.
+//! The network file: its model, its errors, whole-network checks, and each node's view of it.
+//!
+//! On both straight lines this crate stands before the first step: it says which ports there are, whose a FEC is, which
+//! handoff an ISP has and which pools. Nothing here runs while packets flow.
+//!
+//! [`Network::load`] gives a network that holds together, or a [`Report`] of everything that is wrong with the file,
+//! each problem with its line and with what to write instead. [`Network::node`] gives what one node needs.
+
+mod check;
+pub mod model;
+mod names;
+mod network;
+mod read;
+mod report;
+mod view;
+
+pub use names::{DeviceName, DeviceNameError, LabelRange, Name, NameError, Preference};
+pub use network::{Network, check, schema, schema_text};
+pub use report::{Problem, Report};
+pub use view::{FecKind, FecOwner, HandoffView, HeadendView, IspFec, NodeView, ReturnRouteView};

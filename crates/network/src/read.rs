@@ -1,0 +1,136 @@
+//! From text to the model, collecting every problem on the way.
+//!
+//! Serde would stop at the first problem, so the tables are walked here: what cannot be read is reported, replaced by a
+//! placeholder and marked as *poisoned*, and the whole-network checks stay silent about poisoned places.
+
+mod fields;
+mod leaf;
+mod place;
+
+use toml::de::DeTable;
+
+use crate::Problem;
+use crate::check;
+use crate::model::{General, Handoff, Headend, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port};
+use fields::{Fields, Reader};
+pub(crate) use place::{Place, Places};
+
+/// The model, as far as the text has one, and all problems; without an error among them, the model holds together.
+pub(crate) fn read(text: &str) -> (Option<Model>, Vec<Problem>) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return (None, errors.iter().map(|error| syntax(text, error)).collect());
+    }
+    let mut reader = Reader::new(text);
+    let mut root = Fields::root(table.get_ref());
+    let model = Model {
+        network: match root.table(&mut reader, "network", "[network]", true) {
+            Some(fields) => general(&mut reader, fields),
+            None => General { name: leaf::placeholder(), ttl: Default::default(), subscribers: None },
+        },
+        nodes: root.each(&mut reader, "node", "[[node]]", true, node),
+        isps: root.each(&mut reader, "isp", "[[isp]]", false, isp),
+    };
+    root.finish(&mut reader);
+    let (places, mut problems) = reader.into_parts();
+    problems.extend(check::whole_network(&model, &places));
+    (Some(model), problems)
+}
+
+/// The TOML itself is broken.
+fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    let message = error.message().lines().next().unwrap_or("this is not TOML").to_owned();
+    let help = if message.contains("duplicate key") {
+        "remove one of the two; a list of nodes, ports, ISPs … has one `[[…]]` header for each"
+    } else if message.contains("string") || message.contains("value") {
+        "text and addresses stand in quotes, numbers do not: `name = \"head1\"`, `vlan = 100`"
+    } else {
+        "see https://toml.io for how TOML is written"
+    };
+    Problem::error(message).at(span, "here").help(help)
+}
+
+fn general(reader: &mut Reader, mut fields: Fields<'_, '_>) -> General {
+    let general = General {
+        name: fields.required(reader, "name"),
+        ttl: fields.optional(reader, "ttl").unwrap_or_default(),
+        subscribers: fields.optional(reader, "subscribers"),
+    };
+    fields.finish(reader);
+    general
+}
+
+fn node(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Node {
+    let node = Node {
+        name: fields.required(reader, "name"),
+        lsr_id: fields.required(reader, "lsr_id"),
+        transport_address: fields.optional(reader, "transport_address"),
+        labels: fields.optional(reader, "labels").unwrap_or_default(),
+        ports: fields.each(reader, "port", "[[node.port]]", true, port),
+    };
+    fields.finish(reader);
+    node
+}
+
+fn port(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Port {
+    let port = Port { name: fields.required(reader, "name"), kind: fields.required(reader, "kind") };
+    fields.finish(reader);
+    port
+}
+
+fn isp(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Isp {
+    let isp = Isp {
+        asn: fields.required(reader, "asn"),
+        name: fields.required(reader, "name"),
+        handoffs: fields.each(reader, "handoff", "[[isp.handoff]]", false, handoff),
+        headends: fields.each(reader, "headend", "[[isp.headend]]", false, headend),
+    };
+    fields.finish(reader);
+    isp
+}
+
+fn handoff(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Handoff {
+    let handoff = Handoff {
+        node: fields.required(reader, "node"),
+        port: fields.required(reader, "port"),
+        vlan: fields.optional(reader, "vlan"),
+        fec: fields.required(reader, "fec"),
+        preference: fields.optional(reader, "preference").unwrap_or_default(),
+        ipv4: fields.table(reader, "ipv4", "ipv4", false).map(|mut fields| {
+            let attachment = Ipv4Attachment {
+                address: fields.required(reader, "address"),
+                next_hop: fields.required(reader, "next_hop"),
+            };
+            fields.finish(reader);
+            attachment
+        }),
+        ipv6: fields.table(reader, "ipv6", "ipv6", false).map(|mut fields| {
+            let attachment = Ipv6Attachment {
+                address: fields.required(reader, "address"),
+                next_hop: fields.required(reader, "next_hop"),
+            };
+            fields.finish(reader);
+            attachment
+        }),
+    };
+    fields.finish(reader);
+    handoff
+}
+
+fn headend(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Headend {
+    let headend = Headend {
+        node: fields.required(reader, "node"),
+        return_address: fields.required(reader, "return_address"),
+        pools: fields.each(reader, "pool", "[[isp.headend.pool]]", true, pool),
+    };
+    fields.finish(reader);
+    headend
+}
+
+fn pool(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Pool {
+    let pool =
+        Pool { prefix: fields.required(reader, "prefix"), gateway: fields.required(reader, "gateway") };
+    fields.finish(reader);
+    pool
+}

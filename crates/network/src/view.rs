@@ -1,0 +1,238 @@
+//! What one node needs of the network.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use contract::{Asn, Circuit, Fec, IspPrefix, PortId, PortKind, TtlModel, VlanTags};
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::model::{Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port};
+use crate::names::{LabelRange, Name, Preference};
+
+/// What one node needs of the network, worked out from the file: all of it, so that no other part of the daemon looks
+/// into the file's model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeView {
+    /// The node's name.
+    pub name: Name,
+    /// The LSR-id.
+    pub lsr_id: Ipv4Addr,
+    /// The address of its LDP sessions.
+    pub transport_address: Ipv4Addr,
+    /// The labels that it gives out.
+    pub labels: LabelRange,
+    /// How TTLs are kept, the same in the whole network.
+    pub ttl: TtlModel,
+    /// The ports; a port's place is its [`PortId`].
+    pub ports: Vec<Port>,
+    /// As a tailend: the handoffs here.
+    pub handoffs: Vec<HandoffView>,
+    /// As a tailend: for each ISP with a handoff here, the way to each of its pools at other nodes.
+    pub return_routes: Vec<ReturnRouteView>,
+    /// As a headend: the ISPs with pools here.
+    pub headends: Vec<HeadendView>,
+    /// The names of all ISPs, for tables.
+    pub isp_names: BTreeMap<Asn, Name>,
+    /// The owners of all service FECs in the network.
+    pub fecs: BTreeMap<Fec, FecOwner>,
+}
+
+/// A handoff of this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HandoffView {
+    /// Port and VLAN.
+    pub circuit: Circuit,
+    /// The ISP behind it.
+    pub isp: Asn,
+    /// The FEC that this node announces while the handoff is up.
+    pub fec: Fec,
+    /// The FEC's preference.
+    pub preference: Preference,
+    /// IPv4: our address and the next hop.
+    pub ipv4: Option<Ipv4Attachment>,
+    /// IPv6: our address and the next hop.
+    pub ipv6: Option<Ipv6Attachment>,
+}
+
+/// A tailend's way to one pool of one ISP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReturnRouteView {
+    /// The pool, in the ISP's address space.
+    pub prefix: IspPrefix,
+    /// The ISP's return FEC on the headend that has the pool.
+    pub fec: Fec,
+}
+
+/// An ISP's presence on this headend.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeadendView {
+    /// The ISP.
+    pub isp: Asn,
+    /// The FEC that this node announces.
+    pub return_fec: Fec,
+    /// The ISP's pools here, each with its gateway address.
+    pub pools: Vec<Pool>,
+    /// The ISP's FECs at other nodes, best preference first; a FEC that several tailends have is here once.
+    pub fecs: Vec<IspFec>,
+}
+
+/// One FEC of an ISP, as a headend chooses among them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IspFec {
+    /// The FEC.
+    pub fec: Fec,
+    /// Higher is better.
+    pub preference: Preference,
+    /// The tailends that announce it.
+    pub tailends: Vec<Name>,
+}
+
+/// Whose a service FEC is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FecOwner {
+    /// The ISP.
+    pub isp: Asn,
+    /// Which way it leads.
+    pub kind: FecKind,
+    /// The nodes that announce it.
+    pub nodes: Vec<Name>,
+}
+
+/// Which way a service FEC leads.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum FecKind {
+    /// To the ISP: the FEC of a handoff.
+    ToIsp,
+    /// To the subscribers of one headend: the ISP's return address there.
+    ToSubscriber,
+}
+
+impl NodeView {
+    /// The port of that device.
+    pub fn port(&self, device: &str) -> Option<(PortId, &Port)> {
+        self.ports().find(|(_, port)| port.name.as_str() == device)
+    }
+
+    /// The ports and their numbers.
+    pub fn ports(&self) -> impl Iterator<Item = (PortId, &Port)> {
+        self.ports.iter().enumerate().map(|(index, port)| (port_id(index), port))
+    }
+
+    /// The ports of a kind and their numbers.
+    pub fn ports_of(&self, kind: PortKind) -> impl Iterator<Item = (PortId, &Port)> {
+        self.ports().filter(move |(_, port)| port.kind == kind)
+    }
+
+    /// The FECs that this node announces itself: its handoffs' and its ISPs' return FECs, each once.
+    pub fn own_fecs(&self) -> Vec<Fec> {
+        let mut fecs: Vec<_> =
+            self.handoffs.iter().map(|h| h.fec).chain(self.headends.iter().map(|h| h.return_fec)).collect();
+        fecs.sort_unstable();
+        fecs.dedup();
+        fecs
+    }
+
+    /// Whose a FEC is; `None` if it is no service FEC of this network.
+    pub fn fec_owner(&self, fec: &Fec) -> Option<&FecOwner> {
+        self.fecs.get(fec)
+    }
+
+    pub(crate) fn of(model: &Model, node: &Node) -> Self {
+        Self {
+            name: node.name.clone(),
+            lsr_id: node.lsr_id,
+            transport_address: node.transport_address(),
+            labels: node.labels,
+            ttl: model.network.ttl,
+            ports: node.ports.clone(),
+            handoffs: model.isps.iter().flat_map(|isp| handoffs(node, isp)).collect(),
+            return_routes: model.isps.iter().flat_map(|isp| return_routes(node, isp)).collect(),
+            headends: model.isps.iter().flat_map(|isp| headends(node, isp)).collect(),
+            isp_names: model.isps.iter().map(|isp| (isp.asn, isp.name.clone())).collect(),
+            fecs: fec_owners(model),
+        }
+    }
+}
+
+/// The owners of all service FECs.
+pub(crate) fn fec_owners(model: &Model) -> BTreeMap<Fec, FecOwner> {
+    let mut owners = BTreeMap::<Fec, FecOwner>::new();
+    let mut add = |isp, kind, address, node: &Name| {
+        let owner = owners.entry(host_fec(address)).or_insert(FecOwner { isp, kind, nodes: Vec::new() });
+        owner.nodes.push(node.clone());
+    };
+    for isp in &model.isps {
+        for handoff in &isp.handoffs {
+            add(isp.asn, FecKind::ToIsp, handoff.fec, &handoff.node);
+        }
+        for headend in &isp.headends {
+            add(isp.asn, FecKind::ToSubscriber, headend.return_address, &headend.node);
+        }
+    }
+    owners
+}
+
+fn handoffs(node: &Node, isp: &Isp) -> Vec<HandoffView> {
+    let here = isp.handoffs.iter().filter(|handoff| handoff.node == node.name);
+    let view = |handoff: &Handoff| {
+        Some(HandoffView {
+            circuit: Circuit {
+                port: port_id(node.ports.iter().position(|port| port.name == handoff.port)?),
+                tags: handoff.vlan.map_or(VlanTags::None, VlanTags::Single),
+            },
+            isp: isp.asn,
+            fec: host_fec(handoff.fec),
+            preference: handoff.preference,
+            ipv4: handoff.ipv4,
+            ipv6: handoff.ipv6,
+        })
+    };
+    here.filter_map(view).collect()
+}
+
+fn return_routes(node: &Node, isp: &Isp) -> Vec<ReturnRouteView> {
+    if !isp.handoffs.iter().any(|handoff| handoff.node == node.name) {
+        return Vec::new();
+    }
+    let elsewhere = isp.headends.iter().filter(|headend| headend.node != node.name);
+    elsewhere
+        .flat_map(|headend| {
+            headend.pools.iter().map(|pool| ReturnRouteView {
+                prefix: IspPrefix { isp: isp.asn, prefix: pool.prefix },
+                fec: host_fec(headend.return_address),
+            })
+        })
+        .collect()
+}
+
+fn headends(node: &Node, isp: &Isp) -> Option<HeadendView> {
+    let headend = isp.headends.iter().find(|headend| headend.node == node.name)?;
+    let mut fecs = Vec::<IspFec>::new();
+    for handoff in isp.handoffs.iter().filter(|handoff| handoff.node != node.name) {
+        let fec = host_fec(handoff.fec);
+        match fecs.iter_mut().find(|known| known.fec == fec) {
+            Some(known) => known.tailends.push(handoff.node.clone()),
+            None => fecs.push(IspFec {
+                fec,
+                preference: handoff.preference,
+                tailends: vec![handoff.node.clone()],
+            }),
+        }
+    }
+    fecs.sort_by_key(|fec| (std::cmp::Reverse(fec.preference), fec.fec));
+    Some(HeadendView {
+        isp: isp.asn,
+        return_fec: host_fec(headend.return_address),
+        pools: headend.pools.clone(),
+        fecs,
+    })
+}
+
+fn host_fec(address: Ipv4Addr) -> Fec {
+    Fec(IpNet::V4(Ipv4Net::from(address)))
+}
+
+/// The number of the port at this place; a checked network has at most 256 ports on a node.
+pub(crate) fn port_id(index: usize) -> PortId {
+    PortId(u16::try_from(index).unwrap_or(u16::MAX))
+}
