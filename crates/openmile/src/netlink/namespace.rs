@@ -1,0 +1,93 @@
+//! Network namespaces: made, entered and kept.
+//!
+//! A thread is in one namespace at a time and sockets stay where they were opened, so what is to happen in another
+//! namespace runs in a thread of its own, which ends with it.
+#![allow(unsafe_code)] // unshare(2), see the SAFETY comment
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+use super::NetlinkError;
+
+/// A network namespace, held open.
+#[derive(Debug)]
+pub(crate) struct Namespace(OwnedFd);
+
+impl Namespace {
+    /// The calling thread's.
+    pub(crate) fn current() -> Result<Self, NetlinkError> {
+        Self::open(Path::new("/proc/thread-self/ns/net"))
+    }
+
+    /// The one that is kept at a path ([`Self::keep_at`]), or a process's.
+    pub(crate) fn open(path: &Path) -> Result<Self, NetlinkError> {
+        File::open(path).map(|file| Self(file.into())).map_err(NetlinkError::Namespace)
+    }
+
+    /// A new one, empty but for `lo`, which is down. It lasts as long as this, a thread, a socket or a mount holds it.
+    pub(crate) fn create() -> Result<Self, NetlinkError> {
+        in_thread(|| {
+            // SAFETY: a new network namespace changes neither the file descriptors nor the memory of this thread, which
+            // is what makes `unshare` unsafe with other flags.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.map_err(|e| NetlinkError::Namespace(e.into()))?;
+            Self::current()
+        })?
+    }
+
+    /// Keeps it at a path by a bind mount, beyond the life of this process. The file is made where there is none.
+    pub(crate) fn keep_at(&self, path: &Path) -> Result<(), NetlinkError> {
+        let keep = || -> io::Result<()> {
+            File::options().create(true).append(true).open(path)?;
+            let this = format!("/proc/thread-self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.0));
+            mount_bind(this.as_str(), path)?;
+            Ok(())
+        };
+        keep().map_err(NetlinkError::Namespace)
+    }
+
+    /// Undoes [`Self::keep_at`]; the file is removed.
+    pub(crate) fn release(path: &Path) -> Result<(), NetlinkError> {
+        let release = || -> io::Result<()> {
+            unmount(path, UnmountFlags::DETACH)?;
+            std::fs::remove_file(path)
+        };
+        release().map_err(NetlinkError::Namespace)
+    }
+
+    /// Moves the calling thread here for good.
+    pub(crate) fn enter(&self) -> Result<(), NetlinkError> {
+        move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
+            .map_err(|e| NetlinkError::Namespace(e.into()))
+    }
+
+    /// Runs something here, in a thread of its own, and waits for it.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, NetlinkError> {
+        in_thread(|| self.enter().map(|()| work()))?
+    }
+
+    /// Sets a `/proc/sys/net` value here, for example `ipv6/conf/all/disable_ipv6`.
+    pub(crate) fn set_sysctl(&self, name: &str, value: &str) -> Result<(), NetlinkError> {
+        let path = Path::new("/proc/sys/net").join(name);
+        self.run(|| std::fs::write(&path, value))?
+            .map_err(|error| NetlinkError::Kernel { what: format!("{} = {value}", path.display()), error })
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, NetlinkError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("namespace".into()).spawn_scoped(scope, work);
+        let thread = thread.map_err(NetlinkError::Namespace)?;
+        thread.join().map_err(|_| NetlinkError::Namespace(io::Error::other("the thread in it panicked")))
+    })
+}
