@@ -3,13 +3,42 @@
 //! A value that exists is valid. What arrives is decoded whole or refused with the [`StatusCode`] that the RFC has for
 //! it; nothing here keeps state but [`PduReader`], which cuts a stream into PDUs.
 
+mod address;
+mod error;
+mod fec;
+mod hello;
 mod id;
+mod initialization;
+mod label_message;
+mod message;
+mod notification;
+mod pdu;
 mod status;
+mod tlv;
 
+pub use address::Addresses;
+pub use error::DecodeError;
+pub use fec::{FecTlv, PrefixFecs, PrefixFecsError};
+pub use hello::{Hello, HoldTime};
 pub use id::LdpId;
+pub use initialization::{Advertisement, FtSession, Initialization, KeepaliveTime, Milliseconds};
+pub use label_message::{
+    LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest, LabelWithdraw, PathVector,
+};
+pub use message::{Body, Incoming, Message, MessageId, MessageType};
+pub use notification::{Notification, Status};
+pub use pdu::{MessageTooLong, Messages, Pdu, PduReader, PduWriter};
 pub use status::StatusCode;
+pub use tlv::UnknownTlv;
 
 /// The UDP port of Hellos and the TCP port of sessions (RFC 5036 §3.10).
 pub const PORT: u16 = 646;
 /// "All routers on this subnet", where link Hellos go (RFC 5036 §2.4.1).
 pub const ALL_ROUTERS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(224, 0, 0, 2);
+/// The protocol's version.
+pub const VERSION: u16 = 1;
+/// The longest PDU until a session has agreed on another length (RFC 5036 §3.1).
+pub const DEFAULT_MAX_PDU_LENGTH: u16 = 4096;
+
+#[cfg(test)]
+mod tests;
