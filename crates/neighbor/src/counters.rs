@@ -3,8 +3,8 @@
 /// Declares [`Ignored`] with its stable names and their meanings in one place.
 macro_rules! ignored {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// Why a frame was not answered or not believed. Every frame that goes in is counted once: as answered, as
-        /// heard, or as ignored for one of these reasons.
+        /// Why a frame was not answered or not believed. Every frame that goes in is counted once: as heard, or as
+        /// ignored for one of these reasons.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]
         pub enum Ignored { $($(#[doc = $doc])+ $variant,)+ }
@@ -67,10 +67,10 @@ ignored! {
 /// What was done with the frames that went in.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
-    /// Requests and solicitations that were answered.
-    pub answered: u64,
-    /// Answers and announcements that were heard and taken into account.
+    /// Frames that were taken into account.
     pub heard: u64,
+    /// Those of them that were requests and solicitations, and were answered.
+    pub answered: u64,
     /// Requests and solicitations sent.
     pub asked: u64,
     /// Frames not sent since too many were waiting to be.

@@ -13,6 +13,9 @@ pub(crate) struct Rate {
     pub(crate) burst: u32,
 }
 
+/// Announcements in defense of an address (RFC 5227 §2.4 c: DEFEND_INTERVAL).
+pub(crate) const DEFENSE: Rate = Rate { every: Duration::from_secs(10), burst: 1 };
+
 /// A token bucket in one word: the time until which the tokens that were taken have been paid for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Bucket(Tick);
@@ -27,11 +30,6 @@ impl Bucket {
             self.0 = paid;
         }
         allowed
-    }
-
-    /// Whether it is full again, so that a fresh one would be the same.
-    pub(crate) fn is_full(&self, now: Tick) -> bool {
-        self.0 <= now
     }
 }
 
@@ -48,6 +46,5 @@ mod tests {
             [0, 0, 0, 0, 99, 100, 100, 350].map(|ms| bucket.take(at(ms), rate)),
             [true, true, true, false, false, true, false, true]
         );
-        assert!(!bucket.is_full(at(350)) && bucket.is_full(at(700)));
     }
 }

@@ -3,6 +3,8 @@
 use std::net::Ipv6Addr;
 
 use crate::MacAddr;
+use crate::checksum::Sum;
+use crate::ip::protocol;
 
 /// A Neighbor Solicitation or Advertisement with the IPv6 addresses that it travels under. One that was parsed is valid
 /// by RFC 4861 §7.1.1 or §7.1.2.
@@ -100,7 +102,6 @@ pub enum NdError {
 }
 
 const IPV6_HEADER: usize = 40;
-const NEXT_HEADER_ICMPV6: u8 = 58;
 const HOP_LIMIT: u8 = 255;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
@@ -125,7 +126,7 @@ impl NdPacket {
         let payload = octets
             .get(IPV6_HEADER..IPV6_HEADER + usize::from(length))
             .ok_or(NdError::PayloadLength(length))?;
-        if header[6] != NEXT_HEADER_ICMPV6 {
+        if header[6] != protocol::ICMPV6 {
             return Err(NdError::NextHeader(header[6]));
         }
         let (source, destination) = (address(header, 8), address(header, 24));
@@ -202,7 +203,7 @@ impl NdPacket {
         let sum = checksum(self.source, self.destination, &payload);
         payload[2..4].copy_from_slice(&sum.to_be_bytes());
 
-        let mut packet = vec![0x60, 0, 0, 0, 0, payload.len() as u8, NEXT_HEADER_ICMPV6, HOP_LIMIT];
+        let mut packet = vec![0x60, 0, 0, 0, 0, payload.len() as u8, protocol::ICMPV6, HOP_LIMIT];
         packet.extend(self.source.octets());
         packet.extend(self.destination.octets());
         packet.extend(payload);
@@ -257,15 +258,10 @@ fn link_layer_option(mut options: &[u8], wanted: u8) -> Result<Option<MacAddr>, 
 
 /// The ICMPv6 checksum with its pseudo-header (RFC 4443 §2.3): zero over a message whose checksum is right.
 fn checksum(source: Ipv6Addr, destination: Ipv6Addr, payload: &[u8]) -> u16 {
-    let (words, rest) = payload.as_chunks::<2>();
-    let mut sum = payload.len() as u32 + u32::from(NEXT_HEADER_ICMPV6);
-    sum += source.segments().into_iter().chain(destination.segments()).map(u32::from).sum::<u32>();
-    sum += words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum::<u32>();
-    sum += rest.first().map_or(0, |&last| u32::from(last) << 8);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
+    Sum::new()
+        .ipv6_pseudo_header(source, destination, protocol::ICMPV6, payload.len() as u32)
+        .octets(payload)
+        .checksum()
 }
 
 const _: () = assert!(FIXED + LINK_LAYER_OPTION < 256, "the payload length of what we write fits an octet");
