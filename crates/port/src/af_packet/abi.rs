@@ -3,12 +3,13 @@
 //! Headers are read by offset from octets instead of through structs, so that reading them is safe and a test can
 //! write them.
 
-pub(super) const ETH_P_ALL: u16 = 0x0003;
+pub(crate) const ETH_P_ALL: u16 = 0x0003;
 pub(super) const ETH_P_MPLS_UC: u16 = 0x8847;
 
 pub(super) const PACKET_ADD_MEMBERSHIP: i32 = 1;
 pub(super) const PACKET_RX_RING: i32 = 5;
 pub(super) const PACKET_STATISTICS: i32 = 6;
+pub(crate) const PACKET_AUXDATA: i32 = 8;
 pub(super) const PACKET_VERSION: i32 = 10;
 pub(super) const PACKET_VNET_HDR: i32 = 15;
 pub(super) const PACKET_IGNORE_OUTGOING: i32 = 23;
@@ -17,8 +18,8 @@ pub(super) const PACKET_MR_ALLMULTI: u16 = 2;
 
 pub(super) const TP_STATUS_KERNEL: u32 = 0;
 pub(super) const TP_STATUS_USER: u32 = 1;
-pub(super) const TP_STATUS_VLAN_VALID: u32 = 1 << 4;
-pub(super) const TP_STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
+pub(crate) const TP_STATUS_VLAN_VALID: u32 = 1 << 4;
+pub(crate) const TP_STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
 
 /// Where `block_status` is in a block.
 pub(super) const BLOCK_STATUS: usize = 8;
@@ -57,6 +58,27 @@ pub(super) struct RingStatistics {
     pub(super) packets: u32,
     pub(super) drops: u32,
     pub(super) freezes: u32,
+}
+
+/// `struct tpacket_stats`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SocketStatistics {
+    pub(super) packets: u32,
+    pub(super) drops: u32,
+}
+
+/// `struct tpacket_auxdata`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Auxiliary {
+    pub(crate) status: u32,
+    pub(crate) len: u32,
+    pub(crate) snaplen: u32,
+    pub(crate) mac: u16,
+    pub(crate) net: u16,
+    pub(crate) vlan_tci: u16,
+    pub(crate) vlan_tpid: u16,
 }
 
 /// `struct tpacket_block_desc`, as far as it is needed.

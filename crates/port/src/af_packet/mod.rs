@@ -5,7 +5,7 @@
 //! call per burst, and the kernel walks and copies the same way. `PACKET_QDISC_BYPASS` was not taken: captures (ours,
 //! tcpdump) would not see what is sent.
 
-mod abi;
+pub(crate) mod abi;
 mod mapping;
 mod ring;
 mod socket;
@@ -19,7 +19,8 @@ use wire::frame::{Frame, FramePool};
 use crate::{Backend, Link, Port, PortError, RxResult, Statistics, TxOutcome};
 use mapping::Mapping;
 use ring::Ring;
-use socket::{DeviceError, PacketSocket};
+use socket::DeviceError;
+pub(crate) use socket::PacketSocket;
 
 /// An Ethernet device through packet sockets. Works in a user namespace with CAP_NET_RAW over its network namespace.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use wire::MacAddr;
 
 use super::RingSize;
-use super::abi::{self, Membership, RingRequest, RingStatistics};
+use super::abi::{self, Membership, RingRequest, RingStatistics, SocketStatistics};
 use crate::{Link, PortError};
 
 /// A packet socket (`SOCK_RAW`, non-blocking), deaf until it is bound.
@@ -150,6 +150,16 @@ impl PacketSocket {
         }
     }
 
+    /// Time stamps, tags beside the frame, and a receive buffer as large as we may have.
+    pub(crate) fn set_up_capturing(&self) -> Result<(), DeviceError> {
+        const OCTETS: i32 = 16 << 20;
+        if self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, OCTETS, "").is_err() {
+            let _ = self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, OCTETS, "");
+        }
+        self.set(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1_i32, "asking for time stamps")?;
+        self.set(libc::SOL_PACKET, abi::PACKET_AUXDATA, 1_i32, "asking for VLAN tags")
+    }
+
     pub(super) fn join_all_multicast(&self, ifindex: i32) -> Result<(), DeviceError> {
         let membership = Membership { ifindex, kind: abi::PACKET_MR_ALLMULTI, ..Membership::default() };
         self.set(libc::SOL_PACKET, abi::PACKET_ADD_MEMBERSHIP, membership, "asking for all multicast frames")
@@ -200,6 +210,12 @@ impl PacketSocket {
     /// Frames dropped for want of room in the ring since the last call.
     pub(super) fn take_ring_drops(&self) -> u64 {
         self.read_option::<RingStatistics>(libc::SOL_PACKET, abi::PACKET_STATISTICS)
+            .map_or(0, |statistics| u64::from(statistics.drops))
+    }
+
+    /// Frames dropped for want of room in the receive buffer since the last call; for a socket without a ring.
+    pub(crate) fn take_socket_drops(&self) -> u64 {
+        self.read_option::<SocketStatistics>(libc::SOL_PACKET, abi::PACKET_STATISTICS)
             .map_or(0, |statistics| u64::from(statistics.drops))
     }
 
