@@ -1,1 +1,38 @@
-//! openmile forward.
+//! Tables and one packet's way through a node; no I/O, no clock.
+//!
+//! On the straight line of a packet this crate is everything between `rx` and `tx`, one file a word:
+//!
+//! ```text
+//! to the ISP         rx → classify → access_in → impose → tx                    (headend)
+//!                    rx → classify → label_switch (swap) → tx                   (transit)
+//!                    rx → classify → label_switch (pop) → handoff_out → tx      (tailend)
+//! to the subscriber  rx → classify → handoff_in → impose → tx                   (tailend)
+//!                    rx → classify → label_switch (pop) → access_out → tx       (headend)
+//! ```
+//!
+//! On the straight line of a label binding it is the end: [`Forwarder::apply`] installs what control says.
+//!
+//! Two things hold by structure, not by a filter. An ISP's packet reaches a backbone port only through `impose`, which
+//! cannot send without a label; and what comes out from under an ISP's label is looked up among that ISP's entries only.
+//!
+//! Every frame that [`Forwarder::process`] is given is sent, punted or dropped, and a drop has one reason: that of the
+//! first check that failed, in the order Ethernet header, port, IP header, scope, circuit or label, TTL, way on, length.
+
+mod access_in;
+mod access_out;
+mod classify;
+mod forwarder;
+mod handoff_in;
+mod handoff_out;
+mod hash;
+mod impose;
+mod label_switch;
+mod leave;
+mod limit;
+mod output;
+mod packet;
+mod tables;
+
+pub use forwarder::{Forwarder, Options, PortFacts};
+pub use output::{Charge, Departure, Output, Punt, Unresolved};
+pub use tables::Capacities;

@@ -1,0 +1,267 @@
+//! The forwarder: tables, a burst's way through them, and what is counted.
+
+use contract::counters::{IspSlot, Memory, PortCounter, WorkerCounters};
+use contract::{
+    Change, ChangeError, Circuit, DropReason, EndOfReplay, Generation, PortId, PortKind, PuntReason, Tick,
+};
+use wire::frame::{Frame, FramePool};
+use wire::{EthernetHeader, MacAddr, VlanTags};
+
+use crate::access_in::access_in;
+use crate::access_out::access_out;
+use crate::classify::{self, Arrival, classify};
+use crate::handoff_in::handoff_in;
+use crate::handoff_out::handoff_out;
+use crate::impose::impose;
+use crate::label_switch::{Switched, label_switch};
+use crate::leave::retag;
+use crate::limit::Limits;
+use crate::output::{Charge, ChargeKind, Departure, Output, Punt, Unresolved};
+use crate::packet::{Exit, Packet, Stop};
+use crate::tables::{Capacities, Tables};
+
+/// A port as it is now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortFacts {
+    /// What is behind it.
+    pub kind: PortKind,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// Octets that may follow an untagged Ethernet header: labels count, VLAN tags and FCS do not.
+    pub mtu: u32,
+    /// Whether it is up and has a carrier.
+    pub carrier: bool,
+}
+
+const _: () = assert!(size_of::<Option<PortFacts>>() <= 16, "a port's facts are read for every packet");
+
+/// How a forwarder is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// How much the tables hold.
+    pub capacities: Capacities,
+    /// A number of this node's own (such as its LSR-id), the same after a restart: among equal-cost ways, neighbouring
+    /// nodes must not choose alike.
+    pub seed: u64,
+}
+
+/// One worker: tables, limits, counters.
+pub struct Forwarder<'m> {
+    tables: Tables,
+    memory: Memory<'m>,
+    counters: WorkerCounters<'m>,
+    limits: Limits,
+    seed: u64,
+}
+
+impl<'m> Forwarder<'m> {
+    /// A forwarder with empty tables that counts in this worker's words; `None` for a worker that the memory was not
+    /// laid out for.
+    pub fn new(memory: Memory<'m>, worker: usize, options: &Options) -> Option<Self> {
+        Some(Self {
+            tables: Tables::new(&options.capacities),
+            counters: memory.worker(worker)?,
+            memory,
+            limits: Limits::new(),
+            seed: options.seed,
+        })
+    }
+
+    /// The highest generation that anything installed has, or that a replay had.
+    pub fn generation(&self) -> Generation {
+        self.tables.generation()
+    }
+
+    /// A port as it is now; `None` where it is not open. Ports beyond the contract's number of slots are not taken.
+    pub fn set_port(&mut self, port: PortId, facts: Option<PortFacts>) {
+        self.tables.set_port(port, facts);
+    }
+
+    /// Installs or removes an entry. Refused changes leave everything as it was. Changes of an earlier generation than
+    /// one already seen are refused.
+    ///
+    /// [`Change::Port`] is kept for [`Self::installed`] only: whoever opens the port calls [`Self::set_port`].
+    pub fn apply(&mut self, generation: Generation, change: Change) -> Result<(), ChangeError> {
+        self.tables.apply(generation, change, &self.memory)
+    }
+
+    /// Removes what was not named in this generation; how many entries that was. The end of a generation that is over
+    /// removes nothing.
+    pub fn end_of_replay(&mut self, end: EndOfReplay) -> usize {
+        self.tables.end_of_replay(end)
+    }
+
+    /// Everything installed, as the changes that would install it, learned Ethernet addresses included.
+    pub fn installed(&self) -> impl Iterator<Item = Change> + '_ {
+        self.tables.installed()
+    }
+
+    /// Takes frames that came in by a port, counts them, and appends what becomes of them to `out`. Frames that are
+    /// dropped are counted and freed.
+    pub fn process(
+        &mut self,
+        now: Tick,
+        port: PortId,
+        pool: &mut FramePool,
+        frames: impl IntoIterator<Item = Frame>,
+        out: &mut Output,
+    ) {
+        let facts = self.tables.port(port).copied();
+        let (mut count, mut octets) = (0, 0);
+        for frame in frames {
+            count += 1;
+            octets += frame.len() as u64;
+            self.one(now, port, facts.as_ref(), pool, frame, out);
+        }
+        self.counters.port(port, PortCounter::RxFrames, count);
+        self.counters.port(port, PortCounter::RxOctets, octets);
+    }
+
+    /// Takes a frame of control's (untagged, without FCS) for an access or handoff circuit, counts it, and appends it to
+    /// `out` with the circuit's tags; dropped, counted and freed where it cannot be sent.
+    pub fn originate(&mut self, pool: &mut FramePool, circuit: Circuit, mut frame: Frame, out: &mut Output) {
+        self.counters.port(circuit.port, PortCounter::Originated, 1);
+        match self.originated(pool, circuit, &mut frame) {
+            Ok(()) => out.departures.push(Departure {
+                port: circuit.port,
+                frame,
+                charge: Charge {
+                    arrived: circuit.port,
+                    isp: IspSlot::NONE,
+                    octets: 0,
+                    kind: ChargeKind::Originated,
+                },
+            }),
+            Err(reason) => {
+                self.counters.drop(IspSlot::NONE, circuit.port, reason, 1);
+                pool.free(frame);
+            }
+        }
+    }
+
+    /// A port accepted a frame of this many octets (Ethernet header included, FCS not) for transmission.
+    pub fn accepted(&self, port: PortId, octets: usize, charge: Charge) {
+        self.counters.port(port, PortCounter::TxFrames, 1);
+        self.counters.port(port, PortCounter::TxOctets, octets as u64);
+        match charge.kind {
+            ChargeKind::Edge(point) => self.counters.count(charge.isp, point, u64::from(charge.octets)),
+            ChargeKind::Switched => {
+                self.counters.port(charge.arrived, PortCounter::SwitchedPackets, 1);
+                self.counters.port(charge.arrived, PortCounter::SwitchedOctets, u64::from(charge.octets));
+            }
+            ChargeKind::Originated => {}
+        }
+    }
+
+    /// A port did not accept a frame, which was freed.
+    pub fn refused(&self, charge: Charge) {
+        self.counters.drop(charge.isp, charge.arrived, DropReason::TxRefused, 1);
+    }
+
+    /// One frame's way, and what became of it.
+    fn one(
+        &mut self,
+        now: Tick,
+        port: PortId,
+        facts: Option<&PortFacts>,
+        pool: &mut FramePool,
+        frame: Frame,
+        out: &mut Output,
+    ) {
+        let parsed = facts
+            .ok_or(DropReason::PortDown)
+            .and_then(|facts| Ok((facts, classify::ethernet(pool.octets(&frame), facts.kind)?)));
+        let (facts, (ethernet, header_len)) = match parsed {
+            Ok(parsed) => parsed,
+            Err(reason) => return self.drop(pool, frame, port, IspSlot::NONE, reason),
+        };
+        let mut packet = Packet { pool, frame, arrived: port, ethernet, header_len };
+        let end = way(&self.tables, self.seed, facts, &mut packet);
+        let circuit = packet.circuit();
+        let Packet { pool, frame, .. } = packet;
+        match end {
+            Ok(Exit { port: by, isp, octets, kind }) => {
+                out.departures.push(Departure {
+                    port: by,
+                    frame,
+                    charge: Charge { arrived: port, isp, octets, kind },
+                });
+            }
+            Err(Stop::Drop(isp, reason)) => self.drop(pool, frame, port, isp, reason),
+            Err(Stop::Unresolved { slot, isp, row, address }) => {
+                if self.limits.unresolved(now, row) {
+                    out.unresolved.push(Unresolved { isp, address });
+                }
+                self.drop(pool, frame, port, slot, DropReason::SubscriberUnresolved);
+            }
+            Err(Stop::Punt(reason)) => {
+                self.punt(now, pool, frame, (ethernet, header_len), circuit, reason, out);
+            }
+        }
+    }
+
+    fn drop(&self, pool: &mut FramePool, frame: Frame, port: PortId, isp: IspSlot, reason: DropReason) {
+        self.counters.drop(isp, port, reason, 1);
+        pool.free(frame);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of a packet that has come apart")]
+    fn punt(
+        &mut self,
+        now: Tick,
+        pool: &mut FramePool,
+        mut frame: Frame,
+        (ethernet, header_len): (EthernetHeader, usize),
+        circuit: Circuit,
+        reason: PuntReason,
+        out: &mut Output,
+    ) {
+        let stop = if !self.limits.punt(now, circuit, reason) {
+            DropReason::PuntLimited
+        } else if !retag(pool, &mut frame, ethernet, header_len, VlanTags::None) {
+            DropReason::NoBuffer
+        } else {
+            self.counters.port(circuit.port, PortCounter::Punted, 1);
+            out.punts.push(Punt { circuit, reason, frame });
+            return;
+        };
+        self.drop(pool, frame, circuit.port, IspSlot::NONE, stop);
+    }
+
+    fn originated(
+        &self,
+        pool: &mut FramePool,
+        circuit: Circuit,
+        frame: &mut Frame,
+    ) -> Result<(), DropReason> {
+        let port = self
+            .tables
+            .port(circuit.port)
+            .filter(|port| port.kind != PortKind::Backbone && port.carrier)
+            .ok_or(DropReason::PortDown)?;
+        let (header, len) = classify::ethernet(pool.octets(frame), port.kind)?;
+        if frame.len() - len > port.mtu as usize {
+            return Err(DropReason::TooLong);
+        }
+        if retag(pool, frame, header, len, circuit.tags) { Ok(()) } else { Err(DropReason::NoBuffer) }
+    }
+}
+
+/// A packet's way: one of the straight lines.
+fn way(tables: &Tables, seed: u64, port: &PortFacts, packet: &mut Packet<'_>) -> Result<Exit, Stop> {
+    match classify(tables, port, packet)? {
+        Arrival::FromSubscriber(ip) => {
+            let (edge, nhlfes) = access_in(tables, packet, &ip)?;
+            impose(tables, seed, packet, &ip, edge, nhlfes)
+        }
+        Arrival::FromIsp(ip) => {
+            let (edge, nhlfes) = handoff_in(tables, packet, &ip)?;
+            impose(tables, seed, packet, &ip, edge, nhlfes)
+        }
+        Arrival::Labelled => match label_switch(tables, seed, packet)? {
+            Switched::Sent(exit) => Ok(exit),
+            Switched::ToHandoff(circuit, popped) => handoff_out(tables, packet, circuit, &popped),
+            Switched::ToSubscriber(popped) => access_out(tables, packet, &popped),
+        },
+    }
+}

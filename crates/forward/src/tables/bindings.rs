@@ -1,0 +1,238 @@
+//! Subscribers' prefixes, found by circuit and source and by ISP and destination.
+//!
+//! # Which bindings contradict each other
+//!
+//! Two bindings of one circuit whose prefixes overlap, unless they are one subscriber's (and not the same prefix): the
+//! source would not tell whose a packet is. Two bindings of one ISP whose prefixes overlap, unless they are one
+//! subscriber's on one circuit: the destination would not tell where a packet goes.
+//!
+//! # Moves and the order of changes
+//!
+//! A binding gives way to a contradicting one of a **later generation**: in a replay, what is not confirmed yet may be
+//! exactly what the replay is about to leave out, so a prefix that moved is installed at once and in any order of
+//! changes. Within a generation the first stays and the later is refused ([`ChangeError::Conflict`]); a control process
+//! that moves a prefix says the removal first. (Rejected: the last always wins. A directory with a contradiction in it
+//! would then hand one subscriber's packets to another without anybody's being told.)
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use contract::{Asn, Binding, BindingKey, ChangeError, Circuit, Generation, IspPrefix, SubscriberId};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use wire::MacAddr;
+
+use super::isps::IspIndex;
+use super::prefix::{Key, Prefix, PrefixIndex, Scope};
+use super::slab::Slab;
+
+/// A binding as packets need it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindingRow {
+    prefix: Prefix,
+    pub(crate) circuit: Circuit,
+    pub(crate) isp: IspIndex,
+    pub(crate) subscriber: SubscriberId,
+    pub(crate) mac: Option<MacAddr>,
+    pub(crate) verify_mac: bool,
+    generation: Generation,
+}
+
+const _: () = assert!(size_of::<BindingRow>() <= 64, "a packet touches one row: one cache line");
+
+impl BindingRow {
+    fn by_circuit(&self) -> Key {
+        Key { scope: self.circuit.into(), prefix: self.prefix }
+    }
+
+    fn by_isp(&self) -> Key {
+        Key { scope: self.isp.into(), prefix: self.prefix }
+    }
+}
+
+/// All bindings.
+pub(super) struct Bindings {
+    rows: Slab<BindingRow>,
+    by_circuit: PrefixIndex,
+    by_isp: PrefixIndex,
+    /// How many bindings a circuit has, to tell an unknown circuit from a source that is not bound.
+    circuits: HashMap<Circuit, u32, FixedState>,
+    /// The same two orders again, sorted: only to find what a new prefix would cover.
+    sorted_by_circuit: BTreeMap<Key, u32>,
+    sorted_by_isp: BTreeMap<Key, u32>,
+}
+
+impl Bindings {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            rows: Slab::new(capacity),
+            by_circuit: PrefixIndex::new(capacity),
+            by_isp: PrefixIndex::new(capacity),
+            circuits: HashMap::with_capacity_and_hasher(capacity, FixedState::default()),
+            sorted_by_circuit: BTreeMap::new(),
+            sorted_by_isp: BTreeMap::new(),
+        }
+    }
+
+    /// The binding that lets a packet with this source in.
+    #[inline]
+    pub(super) fn by_source(&self, circuit: Circuit, source: IpAddr) -> Option<&BindingRow> {
+        let row =
+            self.by_circuit.longest(circuit.into(), source, |row| self.key(row, BindingRow::by_circuit));
+        self.rows.row(row?)
+    }
+
+    /// The binding by which a packet to this destination leaves, and its number.
+    #[inline]
+    pub(super) fn by_destination(&self, isp: IspIndex, destination: IpAddr) -> Option<(u32, &BindingRow)> {
+        let row = self.by_isp.longest(isp.into(), destination, |row| self.key(row, BindingRow::by_isp))?;
+        Some((row, self.rows.row(row)?))
+    }
+
+    pub(super) fn has_circuit(&self, circuit: Circuit) -> bool {
+        self.circuits.contains_key(&circuit)
+    }
+
+    /// Installs a binding, in the place of the one with its key and of older ones that contradict it.
+    pub(super) fn upsert(
+        &mut self,
+        key: &BindingKey,
+        isp: IspIndex,
+        binding: Binding,
+        generation: Generation,
+    ) -> Result<(), ChangeError> {
+        let new = BindingRow {
+            prefix: key.prefix.prefix.into(),
+            circuit: key.circuit,
+            isp,
+            subscriber: binding.subscriber,
+            mac: binding.mac,
+            verify_mac: binding.verify_mac,
+            generation,
+        };
+        let contradicting = self.contradicting(&new);
+        if let Some(held) = contradicting
+            .iter()
+            .filter_map(|&row| self.rows.row(row))
+            .find(|held| held.generation >= generation)
+        {
+            return Err(conflict(key, &new, held));
+        }
+        for row in contradicting {
+            self.remove_row(row);
+        }
+        if let Some(held) = self.number_of(&new).and_then(|row| self.rows.row_mut(row)) {
+            *held = new;
+            return Ok(());
+        }
+        let capacity = self.rows.capacity();
+        let row = self.rows.insert(new).ok_or_else(|| super::full("bindings", capacity))?;
+        let rows = &self.rows;
+        self.by_circuit.insert(&new.by_circuit(), row, |row| rows.row(row).map(BindingRow::by_circuit));
+        self.by_isp.insert(&new.by_isp(), row, |row| rows.row(row).map(BindingRow::by_isp));
+        self.sorted_by_circuit.insert(new.by_circuit(), row);
+        self.sorted_by_isp.insert(new.by_isp(), row);
+        *self.circuits.entry(new.circuit).or_default() += 1;
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, circuit: Circuit, isp: IspIndex, prefix: Prefix) {
+        let row = self
+            .by_circuit
+            .exact(&Key { scope: Scope::from(circuit), prefix }, |row| self.key(row, BindingRow::by_circuit));
+        if let Some(row) = row.filter(|&row| self.rows.row(row).is_some_and(|held| held.isp == isp)) {
+            self.remove_row(row);
+        }
+    }
+
+    /// Removes what is of an earlier generation; how many that was.
+    pub(super) fn sweep(&mut self, generation: Generation) -> usize {
+        let stale: Vec<u32> =
+            self.rows.iter().filter(|(_, row)| row.generation < generation).map(|r| r.0).collect();
+        stale.iter().for_each(|&row| self.remove_row(row));
+        stale.len()
+    }
+
+    pub(super) fn iter(
+        &self,
+        asn: impl Fn(IspIndex) -> Option<Asn>,
+    ) -> impl Iterator<Item = (BindingKey, Binding)> {
+        self.rows.iter().filter_map(move |(_, row)| {
+            let prefix = IspPrefix { isp: asn(row.isp)?, prefix: row.prefix.into() };
+            let &BindingRow { subscriber, mac, verify_mac, circuit, .. } = row;
+            Some((BindingKey { circuit, prefix }, Binding { subscriber, mac, verify_mac }))
+        })
+    }
+
+    /// The number of the row with the new one's own key.
+    fn number_of(&self, new: &BindingRow) -> Option<u32> {
+        let row = self.by_circuit.exact(&new.by_circuit(), |row| self.key(row, BindingRow::by_circuit))?;
+        (self.rows.row(row)?.isp == new.isp).then_some(row)
+    }
+
+    /// The rows, each once, that cannot stand beside the new one.
+    fn contradicting(&self, new: &BindingRow) -> Vec<u32> {
+        let (circuit, isp) = (new.by_circuit(), new.by_isp());
+        let own = self.number_of(new);
+        let others = |row: u32, apart: &dyn Fn(&BindingRow) -> bool| {
+            Some(row) != own && self.rows.row(row).is_some_and(apart)
+        };
+        let on_circuit = self
+            .by_circuit
+            .covering(circuit, |row| self.key(row, BindingRow::by_circuit))
+            .chain(self.sorted_by_circuit.range(circuit.covered()).map(|(_, &row)| row))
+            .filter(|&row| {
+                others(row, &|held| {
+                    held.subscriber != new.subscriber || (held.prefix == new.prefix && held.isp != new.isp)
+                })
+            });
+        let of_isp = self
+            .by_isp
+            .covering(isp, |row| self.key(row, BindingRow::by_isp))
+            .chain(self.sorted_by_isp.range(isp.covered()).map(|(_, &row)| row))
+            .filter(|&row| {
+                others(row, &|held| (held.subscriber, held.circuit) != (new.subscriber, new.circuit))
+            });
+        let mut rows: Vec<u32> = on_circuit.chain(of_isp).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
+    fn remove_row(&mut self, number: u32) {
+        let Some(row) = self.rows.remove(number) else { return };
+        self.by_circuit.remove(&row.by_circuit(), number);
+        self.by_isp.remove(&row.by_isp(), number);
+        self.sorted_by_circuit.remove(&row.by_circuit());
+        self.sorted_by_isp.remove(&row.by_isp());
+        if let Some(count) = self.circuits.get_mut(&row.circuit) {
+            *count -= 1;
+            if *count == 0 {
+                self.circuits.remove(&row.circuit);
+            }
+        }
+    }
+
+    #[inline]
+    fn key(&self, row: u32, key: impl Fn(&BindingRow) -> Key) -> Option<Key> {
+        self.rows.row(row).map(key)
+    }
+}
+
+fn conflict(key: &BindingKey, new: &BindingRow, held: &BindingRow) -> ChangeError {
+    let place = if held.circuit == new.circuit {
+        "on the same circuit".to_owned()
+    } else {
+        format!("of the same ISP on port {} ({})", held.circuit.port.0, held.circuit.tags)
+    };
+    ChangeError::Conflict(format!(
+        "{} of {} for subscriber {} on port {} ({}) overlaps {} of subscriber {} {place}",
+        key.prefix.prefix,
+        key.prefix.isp,
+        new.subscriber.0,
+        new.circuit.port.0,
+        new.circuit.tags,
+        ipnet::IpNet::from(held.prefix),
+        held.subscriber.0,
+    ))
+}
