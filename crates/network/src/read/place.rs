@@ -61,6 +61,11 @@ impl Places {
         }
     }
 
+    /// Whether a value is in the file.
+    pub(crate) fn is_written(&self, place: &Place) -> bool {
+        self.spans.contains_key(place)
+    }
+
     /// Whether the value that was read is a placeholder.
     pub(crate) fn is_poisoned(&self, place: &Place) -> bool {
         self.poisoned.contains(place)

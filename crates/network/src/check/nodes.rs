@@ -1,0 +1,75 @@
+//! Nodes: names, addresses, ports.
+
+use std::net::IpAddr;
+
+use contract::PortKind;
+use contract::counters::PORT_SLOTS;
+
+use super::Checker;
+use super::addresses::not_a_host;
+use crate::model::Node;
+use crate::read::Place;
+
+impl Checker<'_> {
+    pub(super) fn nodes(&mut self) {
+        let nodes =
+            || self.model.nodes.iter().enumerate().map(|(n, node)| (Place::root().item("node", n), node));
+        let names = nodes().map(|(place, node)| (node.name.as_str(), place.key("name"))).collect();
+        self.unique("the node name", "give each node a name of its own", names);
+
+        let mut own = Vec::new();
+        for (place, node) in nodes() {
+            own.push((node.lsr_id, place.key("lsr_id")));
+            // A node may write its LSR-id as its transport address too.
+            own.extend(
+                node.transport_address
+                    .filter(|transport| *transport != node.lsr_id)
+                    .map(|transport| (transport, place.key("transport_address"))),
+            );
+        }
+        for (address, place) in &own {
+            self.host_address((*address).into(), place);
+        }
+        self.unique("the address", "LSR-ids and transport addresses are each one node's alone", own);
+        for (place, node) in nodes() {
+            self.ports(&place, node);
+        }
+    }
+
+    fn ports(&mut self, place: &Place, node: &Node) {
+        let ports = || node.ports.iter().enumerate().map(|(p, port)| (place.item("port", p), port));
+        let names = ports().map(|(place, port)| (port.name.as_str(), place.key("name"))).collect();
+        self.unique("the port", "name each port of a node once", names);
+        for (place, _) in ports().filter(|(_, port)| port.name.as_str() == "lo") {
+            let help = "leave it out: it is the node's own, and its addresses are put on it";
+            self.error(
+                "the loopback device is no port".to_owned(),
+                help,
+                &[(&place.key("name"), "not a port")],
+            );
+        }
+        if let Some((place, _)) = ports().nth(PORT_SLOTS) {
+            let message = format!("{} has {} ports, more than {PORT_SLOTS}", node.name, node.ports.len());
+            self.error(message, "spread them over more nodes", &[(&place, "one too many")]);
+        }
+        let unsure = self.places.any_poisoned(place, node.ports.len(), "port", "kind");
+        let backbone = node.ports.iter().any(|port| port.kind == PortKind::Backbone);
+        if self.model.nodes.len() > 1 && !backbone && !unsure && !node.ports.is_empty() {
+            let message = format!("{} has no backbone port, so no LSP leads to it or from it", node.name);
+            let help = "add a `[[node.port]]` of kind \"backbone\" for each link to another node";
+            self.warning(message, help, &[(&place.key("name"), "cut off from the other nodes")]);
+        }
+    }
+
+    /// Reports an address that cannot be one host's.
+    pub(super) fn host_address(&mut self, address: IpAddr, place: &Place) {
+        if let Some(why) = not_a_host(address) {
+            let message = format!("{address} {why}");
+            self.error(
+                message,
+                "write a unicast address that is routed",
+                &[(place, "no host has this address")],
+            );
+        }
+    }
+}
