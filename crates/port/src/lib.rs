@@ -121,6 +121,8 @@ pub struct Statistics {
     pub bad_offload: u64,
     /// Frames dropped since no buffer of the pool is as long, or the ring's blocks are too short for them.
     pub rx_too_long: u64,
+    /// Frames for other stations or in VLANs, dropped on a port for MPLS ([`Protocol::Mpls`]).
+    pub not_for_us: u64,
     /// Times that receiving stopped since the pool was empty. Nothing is lost by that alone.
     pub starved: u64,
     /// Frames refused by [`Port::tx_burst`], all of them.

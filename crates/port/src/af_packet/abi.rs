@@ -21,12 +21,19 @@ pub(super) const TP_STATUS_USER: u32 = 1;
 pub(crate) const TP_STATUS_VLAN_VALID: u32 = 1 << 4;
 pub(crate) const TP_STATUS_VLAN_TPID_VALID: u32 = 1 << 6;
 
+/// `ETHTOOL_GLINK` of `linux/ethtool.h`.
+pub(super) const ETHTOOL_GLINK: u32 = 0xa;
+
 /// Where `block_status` is in a block.
 pub(super) const BLOCK_STATUS: usize = 8;
 /// Octets of `struct tpacket_block_desc`.
 pub(super) const BLOCK_HEADER: usize = 48;
-/// Octets of `struct tpacket3_hdr`.
+/// Octets of `struct tpacket3_hdr`; a `struct sockaddr_ll` follows.
 pub(super) const PACKET_HEADER: usize = 48;
+/// Where `sll_pkttype` is in a packet.
+pub(super) const PACKET_TYPE: usize = PACKET_HEADER + 10;
+/// `PACKET_OTHERHOST`.
+pub(super) const OTHER_HOST: u8 = 3;
 
 /// `struct tpacket_req3`.
 #[repr(C)]
@@ -39,6 +46,14 @@ pub(super) struct RingRequest {
     pub(super) retire_blk_tov: u32,
     pub(super) sizeof_priv: u32,
     pub(super) feature_req_word: u32,
+}
+
+/// `struct ethtool_value`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EthtoolValue {
+    pub(super) command: u32,
+    pub(super) data: u32,
 }
 
 /// `struct packet_mreq`.
@@ -98,6 +113,8 @@ pub(super) struct PacketHeader {
     pub(super) mac: u16,
     pub(super) vlan_tci: u32,
     pub(super) vlan_tpid: u16,
+    /// Whether it is for another station, or in a VLAN of which the tag has been taken off and lost.
+    pub(super) other_host: bool,
 }
 
 fn u16_at(octets: &[u8], at: usize) -> Option<u16> {
@@ -117,7 +134,7 @@ impl BlockHeader {
 impl PacketHeader {
     /// Reads the header at the start of `octets`.
     pub(super) fn read(octets: &[u8]) -> Option<Self> {
-        let header = octets.get(..PACKET_HEADER)?;
+        let header = octets.get(..=PACKET_TYPE)?;
         Some(Self {
             next: u32_at(header, 0)?,
             captured: u32_at(header, 12)?,
@@ -126,6 +143,7 @@ impl PacketHeader {
             mac: u16_at(header, 24)?,
             vlan_tci: u32_at(header, 32)?,
             vlan_tpid: u16_at(header, 36)?,
+            other_host: header[PACKET_TYPE] == OTHER_HOST,
         })
     }
 }

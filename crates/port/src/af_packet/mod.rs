@@ -18,7 +18,7 @@ use wire::frame::{Frame, FramePool};
 
 use crate::{Backend, Link, Port, PortError, RxResult, Statistics, TxOutcome};
 use mapping::Mapping;
-use ring::Ring;
+use ring::{Accept, Ring};
 use socket::DeviceError;
 pub(crate) use socket::PacketSocket;
 
@@ -52,7 +52,7 @@ pub enum Protocol {
     /// All: access and handoff ports.
     #[default]
     All,
-    /// MPLS unicast (EtherType 0x8847): backbone ports.
+    /// MPLS unicast (EtherType 0x8847) in no VLAN and for this station: backbone ports.
     Mpls,
 }
 
@@ -135,7 +135,7 @@ impl AfPacket {
             index: device.index,
             mac: device.mac,
             mtu: device.mtu,
-            ring: Ring::new(mapping),
+            ring: Ring::new(mapping, options.protocol.accept()),
             receiver,
             sender,
             ring_drops: 0,
@@ -149,6 +149,16 @@ impl Protocol {
         match self {
             Self::All => abi::ETH_P_ALL,
             Self::Mpls => abi::ETH_P_MPLS_UC,
+        }
+    }
+
+    /// A socket for one protocol sees frames after the kernel has taken the tags of VLANs that it has no device for off
+    /// them and thrown them away; all it leaves is that the frame is marked as another station's. So that a label that
+    /// arrives in a foreign VLAN does not count as one of ours, such frames are dropped.
+    fn accept(self) -> Accept {
+        match self {
+            Self::All => Accept::All,
+            Self::Mpls => Accept::Own,
         }
     }
 }

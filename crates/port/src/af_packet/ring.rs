@@ -31,7 +31,17 @@ pub(super) struct Ring<B> {
     block: usize,
     /// Within the block; `None`: its first packet.
     place: Option<Place>,
+    accept: Accept,
     statistics: Statistics,
+}
+
+/// Which frames are delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Accept {
+    /// All.
+    All,
+    /// Those for this station in no VLAN, as far as the kernel knows.
+    Own,
 }
 
 /// The next thing to be copied out of a block.
@@ -61,11 +71,12 @@ struct Sink<'a> {
     pool: &'a mut FramePool,
     out: &'a mut Vec<Frame>,
     room: usize,
+    accept: Accept,
 }
 
 impl<B: Blocks> Ring<B> {
-    pub(super) fn new(blocks: B) -> Self {
-        Self { blocks, block: 0, place: None, statistics: Statistics::default() }
+    pub(super) fn new(blocks: B, accept: Accept) -> Self {
+        Self { blocks, block: 0, place: None, accept, statistics: Statistics::default() }
     }
 
     /// What was counted here: all but `ring_drops` and `tx_refused`.
@@ -76,7 +87,7 @@ impl<B: Blocks> Ring<B> {
     /// Copies up to `max` frames out.
     pub(super) fn burst(&mut self, pool: &mut FramePool, out: &mut Vec<Frame>, max: usize) -> RxResult {
         let before = out.len();
-        let mut sink = Sink { pool, out, room: max };
+        let mut sink = Sink { pool, out, room: max, accept: self.accept };
         let mut end = Walk::Complete;
         while let Some(octets) = self.blocks.ours(self.block) {
             end = walk_block(octets, &mut self.place, &mut self.statistics, &mut sink);
@@ -133,6 +144,10 @@ fn walk_packet(
     // The kernel leaves a place without this bit behind where it could not describe a packet's offloads.
     if header.status & TP_STATUS_USER == 0 {
         statistics.bad_offload += 1;
+        return Walk::Complete;
+    }
+    if header.other_host && sink.accept == Accept::Own {
+        statistics.not_for_us += 1;
         return Walk::Complete;
     }
     if header.captured < header.len {

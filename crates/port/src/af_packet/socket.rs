@@ -93,12 +93,22 @@ impl PacketSocket {
         for (to, from) in mac.iter_mut().zip(address.sa_data) {
             *to = from as u8;
         }
-        let link = match (flags & libc::IFF_UP != 0, flags & libc::IFF_RUNNING != 0) {
-            (false, _) => Link::Down,
-            (true, false) => Link::NoCarrier,
-            (true, true) => Link::Up,
+        let link = match flags & libc::IFF_UP != 0 {
+            false => Link::Down,
+            true if self.carrier(request).unwrap_or(flags & libc::IFF_RUNNING != 0) => Link::Up,
+            true => Link::NoCarrier,
         };
         Ok(Device { index, mac: MacAddr(mac), mtu: u32::try_from(mtu).unwrap_or(0), link })
+    }
+
+    /// Whether the device has a carrier. `IFF_RUNNING` says the same up to a second later.
+    fn carrier(&self, mut request: libc::ifreq) -> Option<bool> {
+        let mut question = abi::EthtoolValue { command: abi::ETHTOOL_GLINK, data: 0 };
+        request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut question).cast();
+        // SAFETY: `ETHTOOL_GLINK` writes an `ethtool_value` where the pointer points, which outlives the call.
+        let result =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCETHTOOL as libc::Ioctl, &mut request) };
+        (result == 0).then_some(question.data != 0)
     }
 
     fn ask(&self, what: libc::Ioctl, request: &mut libc::ifreq) -> Result<(), DeviceError> {

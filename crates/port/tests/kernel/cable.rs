@@ -11,8 +11,17 @@ use wire::frame::FramePool;
 
 /// Waits until one of the ports has something, or the time is over (`false`).
 pub(crate) fn wait(ports: &[&AfPacket], time: Duration) -> bool {
+    wait_for(ports, PollFlags::IN, time)
+}
+
+/// Waits until the port has an error, or the time is over (`false`).
+pub(crate) fn wait_for_error(port: &AfPacket, time: Duration) -> bool {
+    wait_for(&[port], PollFlags::empty(), time)
+}
+
+fn wait_for(ports: &[&AfPacket], flags: PollFlags, time: Duration) -> bool {
     let fds = ports.iter().map(|port| port.poll_fd().unwrap());
-    let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, flags)).collect();
     poll(&mut fds, Some(&Timespec::try_from(time).unwrap())).unwrap() > 0
 }
 

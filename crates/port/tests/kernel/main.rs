@@ -211,22 +211,25 @@ fn a_port_for_mpls_takes_nothing_else_and_lengths_end_at_the_mtu() {
         a.connect("p1", "h1", &[]);
         let mut near = AfPacket::options("p1").protocol(Protocol::Mpls).all_multicast(true).open().unwrap();
         let mut far = a.run(|| open("h1"));
-        let labelled = frame(&[0x88, 0x47, 0x00, 0x01, 0x01, 0xff], &pattern(1496));
+        let to_near = |mut octets: Vec<u8>| {
+            octets[..6].copy_from_slice(&near.mac().0);
+            octets
+        };
+        let labelled = to_near(frame(&[0x88, 0x47, 0x00, 0x01, 0x01, 0xff], &pattern(1496)));
         let too_long = frame(&[0x88, 0x47, 0x00, 0x01, 0x01, 0xff], &pattern(1497));
-        let tagged = frame(&[0x81, 0x00, 0x00, 0x01, 0x88, 0x47], &pattern(1500));
-        let sent =
-            [frame(&[0x08, 0x00], &[0x45; 60]), labelled.clone(), too_long, tagged.clone(), vec![1; 13]];
-        let refused = |refusal| TxOutcome::Refused(refusal);
-        let outcomes = [
-            TxOutcome::Sent,
-            TxOutcome::Sent,
-            refused(Refusal::TooLong),
-            TxOutcome::Sent,
-            refused(Refusal::Malformed),
-        ];
+        let tagged = to_near(frame(&[0x81, 0x00, 0x00, 0x01, 0x88, 0x47], &pattern(1500)));
+        let mut elsewhere = labelled.clone();
+        elsewhere[5] ^= 1;
+        let ip = to_near(frame(&[0x08, 0x00], &[0x45; 60]));
+        let last = to_near(frame(&[0x88, 0x47, 0x00, 0x02, 0x01, 0xff], &[0x45; 60]));
+        let sent = [ip, labelled.clone(), too_long, tagged, elsewhere, vec![1; 13], last.clone()];
+        let mut outcomes = [TxOutcome::Sent; 7];
+        outcomes[2] = TxOutcome::Refused(Refusal::TooLong);
+        outcomes[5] = TxOutcome::Refused(Refusal::Malformed);
         assert_eq!(transmit(&mut far, &sent), outcomes);
         assert_eq!(far.statistics().tx_refused, 2);
-        assert_eq!(expect(&mut near, 2), [labelled, tagged]);
+        assert_eq!(expect(&mut near, 2), [labelled, last]);
+        assert_eq!(near.statistics().not_for_us, 2);
     });
 }
 
@@ -245,9 +248,9 @@ fn a_port_follows_its_device_down_up_and_away() {
         assert_eq!(near.link(), Link::Up);
 
         sandbox::down("p1");
-        assert!(cable::wait(&[&near], DEADLINE), "the error is not reported");
+        assert!(cable::wait_for_error(&near, DEADLINE), "the error is not reported");
         assert_eq!(near.link(), Link::Down);
-        assert!(!cable::wait(&[&near], Duration::ZERO), "the error is reported again and again");
+        assert!(!cable::wait_for_error(&near, Duration::ZERO), "the error is reported again and again");
         assert_eq!(
             transmit(&mut near, &[octets.clone(), octets.clone()]),
             [TxOutcome::Refused(Refusal::LinkDown); 2]
@@ -259,7 +262,7 @@ fn a_port_follows_its_device_down_up_and_away() {
         assert_eq!(transmit(&mut near, std::slice::from_ref(&octets)), [TxOutcome::Sent]);
 
         sandbox::delete("p1");
-        assert!(cable::wait(&[&near], DEADLINE), "the error is not reported");
+        assert!(cable::wait_for_error(&near, DEADLINE), "the error is not reported");
         assert_eq!(near.link(), Link::Gone);
         assert_eq!(transmit(&mut near, &[octets]), [TxOutcome::Refused(Refusal::LinkDown)]);
         assert!(matches!(AfPacket::options("p1").open(), Err(PortError::NoSuchDevice(name)) if name == "p1"));
