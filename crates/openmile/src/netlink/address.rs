@@ -5,11 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures_util::StreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::{Error, Handle};
 
-/// A device, by the number that the kernel gave it in its namespace.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct LinkIndex(pub(crate) u32);
+use super::{LinkIndex, Netlink, NetlinkError};
 
 /// The loopback device, which every network namespace has under this index.
 pub(crate) const LOOPBACK: LinkIndex = LinkIndex(1);
@@ -24,34 +21,37 @@ pub(crate) struct Assigned {
 }
 
 /// All IPv4 addresses of this namespace.
-pub(crate) async fn all(handle: &Handle) -> Result<Vec<Assigned>, Error> {
-    let mut request = handle.address().get();
+pub(crate) async fn all(netlink: &Netlink) -> Result<Vec<Assigned>, NetlinkError> {
+    let mut request = netlink.handle().address().get();
     request.message_mut().header.family = AddressFamily::Inet;
     let mut answers = std::pin::pin!(request.execute());
     let mut found = Vec::new();
     while let Some(message) = answers.next().await {
-        found.extend(assigned(&message?));
+        let message = message.map_err(|error| NetlinkError::of("the addresses", error))?;
+        found.extend(assigned(&message));
     }
     Ok(found)
 }
 
 /// Puts a host address (/32) on the loopback device; `false` if it was there already.
-pub(crate) async fn add_host(handle: &Handle, host: Ipv4Addr) -> Result<bool, Error> {
-    match handle.address().add(LOOPBACK.0, IpAddr::V4(host), 32).execute().await {
+pub(crate) async fn add_host(netlink: &Netlink, host: Ipv4Addr) -> Result<bool, NetlinkError> {
+    let added = netlink.handle().address().add(LOOPBACK.0, IpAddr::V4(host), 32).execute().await;
+    match added.map_err(|error| NetlinkError::of(format!("adding {host}/32 to the loopback device"), error)) {
         Ok(()) => Ok(true),
-        Err(Error::NetlinkError(error)) if error.code.is_some_and(|c| c.get() == -libc::EEXIST) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
 /// Takes a host address (/32) off the loopback device.
-pub(crate) async fn remove_host(handle: &Handle, host: Ipv4Addr) -> Result<(), Error> {
+pub(crate) async fn remove_host(netlink: &Netlink, host: Ipv4Addr) -> Result<(), NetlinkError> {
     let mut message = AddressMessage::default();
     message.header.family = AddressFamily::Inet;
     message.header.prefix_len = 32;
     message.header.index = LOOPBACK.0;
     message.attributes.push(AddressAttribute::Local(IpAddr::V4(host)));
-    handle.address().del(message).execute().await
+    let removed = netlink.handle().address().del(message).execute().await;
+    removed.map_err(|error| NetlinkError::of(format!("removing {host}/32 from the loopback device"), error))
 }
 
 fn assigned(message: &AddressMessage) -> Option<Assigned> {

@@ -2,8 +2,12 @@
 //!
 //! A [`Netlink`] is a socket in one network namespace and stays there, whatever the thread that opened it does later.
 
+pub(crate) mod address;
+pub(crate) mod configure;
 pub(crate) mod link;
 pub(crate) mod namespace;
+pub(crate) mod neighbor;
+pub(crate) mod route;
 
 use netlink_packet_core::NetlinkMessage;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -11,6 +15,10 @@ use rtnetlink::MulticastGroup;
 
 /// Notifications of a [`Netlink`] that was opened with [`Netlink::watching`].
 pub(crate) type Notifications = futures_util::stream::BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>;
+
+/// A device, by the number that the kernel gave it in its namespace.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct LinkIndex(pub(crate) u32);
 
 /// A netlink socket in one network namespace.
 #[derive(Clone, Debug)]

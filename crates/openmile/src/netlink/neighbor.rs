@@ -9,11 +9,11 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{Error, Handle};
+use rtnetlink::Error;
 use wire::MacAddr;
 
-use super::address::LinkIndex;
 use super::route::NextHop;
+use super::{LinkIndex, Netlink, NetlinkError};
 
 /// How the kernel keeps a neighbour resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,25 +34,26 @@ pub(crate) struct Resolution {
 }
 
 /// Makes the kernel resolve a neighbour and keep it resolved.
-pub(crate) async fn keep_resolved(handle: &Handle, neighbor: NextHop) -> Result<Upkeep, Error> {
-    match set(handle, managed(neighbor)).await {
+pub(crate) async fn keep_resolved(netlink: &Netlink, neighbor: NextHop) -> Result<Upkeep, NetlinkError> {
+    match set(netlink, managed(neighbor)).await {
         Ok(()) => Ok(Upkeep::Managed),
-        Err(_) => set(handle, used(neighbor)).await.map(|()| Upkeep::Used),
+        Err(_) => set(netlink, used(neighbor)).await.map(|()| Upkeep::Used),
     }
 }
 
 /// Ends what [`keep_resolved`] began; the entry then ages as any other.
-pub(crate) async fn release(handle: &Handle, neighbor: NextHop) -> Result<(), Error> {
-    set(handle, used(neighbor)).await
+pub(crate) async fn release(netlink: &Netlink, neighbor: NextHop) -> Result<(), NetlinkError> {
+    set(netlink, used(neighbor)).await
 }
 
 /// All IPv4 neighbours that the kernel knows.
-pub(crate) async fn all(handle: &Handle) -> Result<Vec<Resolution>, Error> {
+pub(crate) async fn all(netlink: &Netlink) -> Result<Vec<Resolution>, NetlinkError> {
     let mut answers =
-        std::pin::pin!(handle.neighbours().get().set_family(rtnetlink::IpVersion::V4).execute());
+        std::pin::pin!(netlink.handle().neighbours().get().set_family(rtnetlink::IpVersion::V4).execute());
     let mut found = Vec::new();
     while let Some(message) = answers.next().await {
-        found.extend(resolution(&message?, false));
+        let message = message.map_err(|error| NetlinkError::of("the neighbours", error))?;
+        found.extend(resolution(&message, false));
     }
     Ok(found)
 }
@@ -104,16 +105,17 @@ fn used(neighbor: NextHop) -> NeighbourMessage {
     message
 }
 
-async fn set(handle: &Handle, message: NeighbourMessage) -> Result<(), Error> {
+async fn set(netlink: &Netlink, message: NeighbourMessage) -> Result<(), NetlinkError> {
+    let failed = |error| NetlinkError::of("keeping a neighbour resolved", error);
     let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewNeighbour(message));
     request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-    let mut handle = handle.clone();
-    let mut answers = handle.request(request)?;
+    let mut answers = netlink.handle().clone().request(request).map_err(failed)?;
     while let Some(answer) = answers.next().await {
-        if let NetlinkPayload::Error(error) = answer.payload
-            && error.code.is_some()
-        {
-            return Err(Error::NetlinkError(error));
+        match answer.payload {
+            NetlinkPayload::Error(error) if error.code.is_some() => {
+                return Err(failed(Error::NetlinkError(error)));
+            }
+            _ => {}
         }
     }
     Ok(())

@@ -13,9 +13,9 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteNextHopFlags, RouteType, RouteVia,
 };
-use rtnetlink::{Error, Handle};
+use rtnetlink::Error;
 
-use super::address::LinkIndex;
+use super::{LinkIndex, Netlink, NetlinkError};
 
 /// One next hop of a route.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,19 +36,19 @@ pub(crate) struct HostRoute {
 }
 
 /// The route that the kernel would take to `host`, if it is a unicast route of exactly /32 with a usable next hop.
-pub(crate) async fn host_route(handle: &Handle, host: Ipv4Addr) -> Result<Option<HostRoute>, Error> {
+pub(crate) async fn host_route(netlink: &Netlink, host: Ipv4Addr) -> Result<Option<HostRoute>, NetlinkError> {
     let mut request = RouteMessage::default();
     request.header.address_family = AddressFamily::Inet;
     request.header.destination_prefix_length = 32;
     request.header.flags = RouteFlags::FibMatch;
     request.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(host)));
-    let mut answers = std::pin::pin!(handle.route().get(request).execute());
+    let mut answers = std::pin::pin!(netlink.handle().route().get(request).execute());
     let mut found = None;
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(message) => found = found.or_else(|| usable(&message, host)),
             Err(Error::NetlinkError(error)) if is_unreachable(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(NetlinkError::of(format!("the route to {host}"), error)),
         }
     }
     Ok(found)
