@@ -118,6 +118,7 @@ impl PartialChecksum {
     /// Completes the checksum of `frame`.
     pub fn complete(self, frame: &mut [u8]) -> Result<(), BadOffload> {
         const SCTP_OFFSET: u16 = 8;
+        const UDP_OFFSET: u16 = 6;
         let covered = frame.get_mut(usize::from(self.start)..).ok_or(BadOffload::ChecksumOutside)?;
         let offset = usize::from(self.offset);
         if self.offset == SCTP_OFFSET {
@@ -132,13 +133,13 @@ impl PartialChecksum {
         }
         // The field holds the pseudo-header's sum, so it is summed along with the rest.
         let sum = Sum::default().add(covered).finish();
-        covered[offset..offset + 2].copy_from_slice(&unless_zero(sum).to_be_bytes());
+        let sum = if self.offset == UDP_OFFSET { unless_zero(sum) } else { sum };
+        covered[offset..offset + 2].copy_from_slice(&sum.to_be_bytes());
         Ok(())
     }
 }
 
-/// A checksum of zero is sent as all ones, since to UDP zero means that there is none (RFC 768); to a sum, both are
-/// the same.
+/// UDP sends a checksum of zero as all ones, since zero means that there is none (RFC 768).
 fn unless_zero(checksum: u16) -> u16 {
     if checksum == 0 { 0xffff } else { checksum }
 }

@@ -128,6 +128,7 @@ impl<'a> Segments<'a> {
             .add_u32((room.len() - transport) as u32)
             .add(&room[transport..])
             .finish();
-        room[transport + offset..transport + offset + 2].copy_from_slice(&unless_zero(sum).to_be_bytes());
+        let sum = if protocol == UDP { unless_zero(sum) } else { sum };
+        room[transport + offset..transport + offset + 2].copy_from_slice(&sum.to_be_bytes());
     }
 }
