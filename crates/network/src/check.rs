@@ -78,7 +78,9 @@ impl<'m> Checker<'m> {
         let found = self.model.nodes.iter().position(|node| node.name == *name);
         let unsure = self.places.any_poisoned(&Place::root(), self.model.nodes.len(), "node", "name");
         if found.is_none() && !unsure {
-            let names: Vec<_> = self.model.nodes.iter().map(|node| node.name.as_str()).collect();
+            let mut names: Vec<_> = self.model.nodes.iter().map(|node| node.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
             let help = match names.as_slice() {
                 [] => "add a `[[node]]`".to_owned(),
                 names => format!("the nodes are {}", names.join(", ")),

@@ -7,7 +7,9 @@ mod fields;
 mod leaf;
 mod place;
 
-use toml::de::DeTable;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
 
 use crate::Problem;
 use crate::check;
@@ -21,7 +23,7 @@ pub(crate) fn read(text: &str) -> (Option<Model>, Vec<Problem>) {
     if !errors.is_empty() {
         return (None, errors.iter().map(|error| syntax(text, error)).collect());
     }
-    let mut reader = Reader::new(text);
+    let mut reader = Reader::new();
     let mut root = Fields::root(table.get_ref());
     let model = Model {
         network: match root.table(&mut reader, "network", "[network]", true) {
@@ -40,15 +42,33 @@ pub(crate) fn read(text: &str) -> (Option<Model>, Vec<Problem>) {
 /// The TOML itself is broken.
 fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(text.len()..text.len());
+    if let Some((key, value, span)) = unquoted(text, span.start) {
+        return Problem::error(format!("`{value}` stands without quotes"))
+            .at(span, "text without quotes")
+            .help(format!("write `{key} = \"{value}\"`"));
+    }
     let message = error.message().lines().next().unwrap_or("this is not TOML").to_owned();
     let help = if message.contains("duplicate key") {
         "remove one of the two; a list of nodes, ports, ISPs … has one `[[…]]` header for each"
-    } else if message.contains("string") || message.contains("value") {
-        "text and addresses stand in quotes, numbers do not: `name = \"head1\"`, `vlan = 100`"
     } else {
-        "see https://toml.io for how TOML is written"
+        "text and addresses stand in quotes, numbers do not: `name = \"head1\"`, `vlan = 100`"
     };
     Problem::error(message).at(span, "here").help(help)
+}
+
+/// The commonest mistake: key and value of the line that has this octet, if the value is a word or an address without
+/// quotes.
+fn unquoted(text: &str, at: usize) -> Option<(&str, &str, Range<usize>)> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text.get(start..)?.lines().next()?;
+    let (key, rest) = line.split_once('=')?;
+    let value = rest.trim_start();
+    let from = start + line.len() - value.len();
+    let value = value.split(['#', ' ', '\t']).next()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '-' | '_');
+    let text_like = |c: char| c.is_ascii_alphabetic() || matches!(c, '.' | ':' | '/');
+    let word = !value.is_empty() && value.chars().all(plain) && value.chars().any(text_like);
+    (word && DeValue::parse(value).is_err()).then(|| (key.trim(), value, from..from + value.len()))
 }
 
 fn general(reader: &mut Reader, mut fields: Fields<'_, '_>) -> General {

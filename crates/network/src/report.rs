@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    Severity, SourceCode, SourceSpan, SpanContents,
 };
 
 /// What is wrong (or odd) in one file, in the order of the lines.
@@ -14,15 +15,21 @@ use miette::{
 /// [`miette::Diagnostic`] it carries them as related diagnostics.
 #[derive(Clone, Debug)]
 pub struct Report {
-    file: String,
-    text: Arc<NamedSource<String>>,
+    text: Arc<Source>,
     problems: Vec<Problem>,
+}
+
+/// A file's name and text.
+#[derive(Debug)]
+struct Source {
+    file: String,
+    text: String,
 }
 
 /// One thing that is wrong or odd.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    text: Option<Arc<NamedSource<String>>>,
+    text: Option<Arc<Source>>,
     severity: Severity,
     message: String,
     labels: Vec<(Range<usize>, String)>,
@@ -79,13 +86,12 @@ impl Problem {
 impl Report {
     /// A report about this text of a file.
     pub fn new(file: impl Into<String>, text: impl Into<String>, mut problems: Vec<Problem>) -> Self {
-        let file = file.into();
-        let text = Arc::new(NamedSource::new(&file, text.into()));
+        let text = Arc::new(Source { file: file.into(), text: text.into() });
         for problem in &mut problems {
             problem.text = Some(Arc::clone(&text));
         }
         problems.sort_by_key(|problem| problem.span().map(|span| span.start));
-        Self { file, text, problems }
+        Self { text, problems }
     }
 
     /// The problems, in the order of the lines.
@@ -113,15 +119,33 @@ impl Report {
     }
 }
 
+impl SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let contents = self.text.read_span(span, before, after)?;
+        // miette counts the lines from the top of the file here, and then takes two places far apart for neighbors and
+        // prints everything between them.
+        let lines = contents.data().iter().filter(|octet| **octet == b'\n').count();
+        let (data, span, line, column) =
+            (contents.data(), *contents.span(), contents.line(), contents.column());
+        Ok(Box::new(MietteSpanContents::new_named(self.file.clone(), data, span, line, column, lines)))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let warnings = self.problems.iter().filter(|problem| problem.is_warning()).count();
         let count = |n: usize, what| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+        let file = &self.text.file;
         match (self.problems.len() - warnings, warnings) {
-            (errors, 0) => write!(f, "{}: {}", self.file, count(errors, "error")),
-            (0, warnings) => write!(f, "{}: {}", self.file, count(warnings, "warning")),
+            (errors, 0) => write!(f, "{file}: {}", count(errors, "error")),
+            (0, warnings) => write!(f, "{file}: {}", count(warnings, "warning")),
             (errors, warnings) => {
-                write!(f, "{}: {}, {}", self.file, count(errors, "error"), count(warnings, "warning"))
+                write!(f, "{file}: {}, {}", count(errors, "error"), count(warnings, "warning"))
             }
         }
     }

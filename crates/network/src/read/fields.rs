@@ -16,10 +16,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(text: &str) -> Self {
-        let mut places = Places::default();
-        places.note(Place::root(), text.len()..text.len());
-        Self { places, problems: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { places: Places::default(), problems: Vec::new() }
     }
 
     pub(crate) fn into_parts(self) -> (Places, Vec<Problem>) {
@@ -96,8 +94,9 @@ impl<'t, 'i> Fields<'t, 'i> {
         if required && !self.table.contains_key(key) {
             self.asked.push(key);
             let problem = Problem::error(format!("{} has no `{header}`", self.header))
+                .at(self.span.clone(), "one is wanted")
                 .help(format!("add a `{header}` section; docs/network-file.md says what is in it"));
-            self.absent(reader, key, problem.at(reader.places.span(&self.place), "nowhere up to here"));
+            self.absent(reader, key, problem);
             return None;
         }
         let (place, value) = self.take(reader, key)?;
@@ -137,9 +136,8 @@ impl<'t, 'i> Fields<'t, 'i> {
     ) -> Vec<T> {
         if required && !self.table.contains_key(key) {
             self.asked.push(key);
-            let span = if self.span.is_empty() { reader.places.span(&self.place) } else { self.span.clone() };
             let problem = Problem::error(format!("{} has no `{header}`", self.header))
-                .at(span, "at least one is wanted")
+                .at(self.span.clone(), "at least one is wanted")
                 .help(format!("add a `{header}` section; docs/network-file.md says what is in it"));
             self.absent(reader, key, problem);
             return Vec::new();

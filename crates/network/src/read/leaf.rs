@@ -54,7 +54,10 @@ pub(crate) fn retyped<T: Leaf>(key: &str, value: &DeValue<'_>) -> String {
     let fits = quoted.filter(|text| {
         !text.is_empty() && DeValue::parse(text).is_ok_and(|value| T::read(value.get_ref()).is_ok())
     });
-    format!("write `{key} = {}`", fits.as_deref().unwrap_or(T::EXAMPLE))
+    match fits {
+        Some(fits) => format!("write `{key} = {fits}`"),
+        None => format!("write `{key} = {}`, say", T::EXAMPLE),
+    }
 }
 
 fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Wrong> {
