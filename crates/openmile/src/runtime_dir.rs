@@ -1,5 +1,8 @@
 //! Where a running node keeps its sockets, its counters and its namespace for ports.
 
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// A node's runtime directory: `/run/openmile/NODE` unless told otherwise.
@@ -13,6 +16,41 @@ impl RuntimeDir {
     /// The directory of this node below `base`.
     pub(crate) fn new(base: &Path, node: &str) -> Self {
         Self(base.join(node))
+    }
+
+    /// Makes the directory, for this user only: who may use the API must be able to get in here. What it is in may be
+    /// entered by all.
+    pub(crate) fn create(&self) -> std::io::Result<()> {
+        if let Some(base) = self.0.parent() {
+            DirBuilder::new().recursive(true).mode(0o755).create(base)?;
+        }
+        match DirBuilder::new().mode(0o700).create(&self.0) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && self.0.is_dir() => Ok(()),
+            made => made,
+        }
+    }
+
+    /// Removes what a node leaves here when it is stopped on purpose: everything but a namespace that is still mounted
+    /// (and then the directory stays too).
+    pub(crate) fn remove(&self) {
+        for file in [self.api_socket(), self.forwarder_socket(), self.counters(), self.devices(), self.lock()]
+        {
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    tracing::warn!("cannot remove {}: {error}", file.display());
+                }
+                _ => {}
+            }
+        }
+        // Not empty: something that is not ours, or a namespace that holds devices.
+        if let Err(error) = std::fs::remove_dir(&self.0) {
+            tracing::warn!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+
+    /// The directory that this one, and those of other nodes, are in.
+    pub(crate) fn base(&self) -> &Path {
+        self.0.parent().unwrap_or(Path::new("."))
     }
 
     /// The directory itself.
@@ -43,5 +81,10 @@ impl RuntimeDir {
     /// The namespace that access and handoff ports are kept in.
     pub(crate) fn ports_namespace(&self) -> PathBuf {
         self.0.join("ports.netns")
+    }
+
+    /// How the devices in that namespace were found, so that they are given back as they were.
+    pub(crate) fn devices(&self) -> PathBuf {
+        self.0.join("devices")
     }
 }

@@ -1,10 +1,109 @@
-//! Keeps a node's two processes running.
+//! `openmile run`: keeps a node's two processes running.
+//!
+//! The supervisor holds the node's lock, and nothing else that matters: it starts `forwarder` and `control` (itself, by
+//! hidden subcommands), starts either again when it dies, and stops control before the forwarder, so that neighbours are
+//! told before packets stop. Killed itself, it takes both with it; the next `run` adopts what they leave.
+//!
+//! Nothing is made before the network file, the node's name, the rights and the lock are found good.
 
+mod child;
+mod lock;
+mod logs;
+mod rights;
+
+use std::ffi::OsString;
 use std::path::Path;
 
-use crate::runtime_dir::RuntimeDir;
+use miette::{Diagnostic, IntoDiagnostic, WrapErr};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Runs the node until it is told to stop.
-pub(crate) fn run(_network: &Path, _node: &str, _dir: &RuntimeDir) -> miette::Result<()> {
-    Ok(())
+pub(crate) use child::{NotCuredByRestart, end_with_supervisor, exit_code};
+pub(crate) use logs::start as start_logs;
+
+use crate::forwarder;
+use crate::runtime_dir::RuntimeDir;
+use child::Process;
+use lock::Lock;
+
+/// The network file has no such node.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("there is no node `{node}` in {file}")]
+#[diagnostic(help("its nodes are: {nodes}"))]
+struct NoSuchNode {
+    node: String,
+    file: String,
+    nodes: String,
+}
+
+/// Runs the node until it is told to stop (SIGTERM, SIGINT; once more: at once).
+pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
+    start_logs();
+    check_node(network, node)?;
+    rights::check()?;
+    dir.create().into_diagnostic().wrap_err_with(|| format!("cannot make {}", dir.path().display()))?;
+    let _lock = Lock::take(&dir.lock(), node)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
+    let done = runtime.block_on(supervise(network, node, dir));
+    clean_up(dir);
+    done
+}
+
+fn check_node(file: &Path, node: &str) -> miette::Result<()> {
+    let network = network::Network::load(file)?;
+    if network.node(node).is_some() {
+        return Ok(());
+    }
+    let nodes: Vec<_> = network.nodes().iter().map(|n| n.name.as_str()).collect();
+    Err(NoSuchNode { node: node.to_owned(), file: file.display().to_string(), nodes: nodes.join(", ") })?
+}
+
+/// Signals that end the node.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn supervise(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
+    let mut stop = Stop::new().into_diagnostic()?;
+    let common = ["--node".into(), node.into(), "--runtime-dir".into(), dir.base().into()];
+    let arguments = |first: &[OsString]| first.iter().chain(&common).cloned().collect();
+    let mut forwarder = Process::new("forwarder", arguments(&["forwarder".into()]));
+    let mut control =
+        Process::new("control", arguments(&["control".into(), "--network".into(), network.into()]));
+    let ended = tokio::select! {
+        error = forwarder.run() => Err(error.into()),
+        error = control.run() => Err(error.into()),
+        () = stop.asked() => Ok(()),
+    };
+    tracing::info!("stopping");
+    tokio::select! {
+        () = async { control.stop().await; forwarder.stop().await } => {}
+        () = stop.asked() => {
+            tracing::warn!("told to stop once more: ending at once");
+            control.kill().await;
+            forwarder.kill().await;
+        }
+    }
+    ended
+}
+
+/// The forwarder gives devices back when it stops; where it could not (it was killed), it is done here.
+fn clean_up(dir: &RuntimeDir) {
+    if let Err(error) = forwarder::give_back(dir) {
+        tracing::error!("devices are left in {}: {error:#}", dir.ports_namespace().display());
+    }
+    dir.remove();
 }

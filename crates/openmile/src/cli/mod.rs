@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod show;
 
 use std::path::PathBuf;
@@ -80,11 +81,15 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Show(args) => show::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Lab(args) => lab::run(args),
-        Command::Check { .. } | Command::Schema => Ok(ExitCode::SUCCESS),
+        Command::Check { file } => Ok(check::run(&file)),
+        Command::Schema => {
+            print!("{}", network::schema_text());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     done.unwrap_or_else(|report| {
         eprintln!("{report:?}");
-        ExitCode::FAILURE
+        supervisor::exit_code(&report)
     })
 }
 

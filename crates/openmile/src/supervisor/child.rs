@@ -1,0 +1,188 @@
+//! One of the two processes of a node: started, watched, started again, stopped.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Wait before the first restart.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait before a restart.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Whatever ran this long has recovered: the next wait is the first again.
+const RECOVERED: Duration = Duration::from_secs(30);
+/// How long a process may take to stop cleanly.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Exit code of a process that no restart cures; it has said why on stderr.
+const NOT_CURED: u8 = 2;
+/// Tells a child who its supervisor is.
+const SUPERVISOR: &str = "OPENMILE_SUPERVISOR";
+
+/// A process of the node.
+pub(super) struct Process {
+    name: &'static str,
+    arguments: Vec<std::ffi::OsString>,
+    state: State,
+    wait: Duration,
+}
+
+enum State {
+    Running { child: Child, since: Instant },
+    Waiting { until: Instant },
+    Ended,
+}
+
+/// How a process ended that will not be started again.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the node is stopped, since its {0} process cannot run (it has said why above)")]
+pub(crate) struct CannotRun(&'static str);
+
+/// Context for an error of a process that no restart cures, and for which the supervisor therefore stops the node:
+/// `.wrap_err(NotCuredByRestart("control cannot start"))`. Errors without it, panics and signals mean a restart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotCuredByRestart(pub(crate) &'static str);
+
+impl std::fmt::Display for NotCuredByRestart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// The exit code that tells the supervisor, and whoever else asks, about an error.
+pub(crate) fn exit_code(error: &miette::Report) -> std::process::ExitCode {
+    match error.downcast_ref::<NotCuredByRestart>() {
+        Some(_) => NOT_CURED.into(),
+        None => std::process::ExitCode::FAILURE,
+    }
+}
+
+impl Process {
+    /// A process, to be started at once by [`Self::run`].
+    pub(super) fn new(name: &'static str, arguments: Vec<std::ffi::OsString>) -> Self {
+        Self { name, arguments, state: State::Waiting { until: Instant::now() }, wait: FIRST_WAIT }
+    }
+
+    /// Keeps the process running; returns only when it cannot. May be cancelled.
+    pub(super) async fn run(&mut self) -> CannotRun {
+        loop {
+            match &mut self.state {
+                State::Waiting { until } => {
+                    sleep_until(*until).await;
+                    self.start();
+                }
+                State::Running { child, since } => {
+                    let status = child.wait().await;
+                    let ran = since.elapsed();
+                    if let Some(error) = self.ended(status, ran) {
+                        return error;
+                    }
+                }
+                State::Ended => return CannotRun(self.name),
+            }
+        }
+    }
+
+    /// Stops the process: asks it to, and kills it if it does not. May be cancelled.
+    pub(super) async fn stop(&mut self) {
+        let State::Running { child, .. } = &mut self.state else { return self.state = State::Ended };
+        signal(child, Signal::TERM);
+        match timeout(STOP_TIME, child.wait()).await {
+            Ok(Ok(status)) if status.success() => {}
+            Ok(Ok(status)) => tracing::warn!("{} ended while stopping: {}", self.name, describe(status)),
+            Ok(Err(error)) => tracing::warn!("{}: {error}", self.name),
+            Err(_) => {
+                tracing::warn!("{} did not stop within {STOP_TIME:?} and is killed", self.name);
+                self.kill().await;
+            }
+        }
+        self.state = State::Ended;
+    }
+
+    /// Ends the process at once.
+    pub(super) async fn kill(&mut self) {
+        if let State::Running { child, .. } = &mut self.state
+            && let Err(error) = child.kill().await
+        {
+            tracing::warn!("{} cannot be killed: {error}", self.name);
+        }
+        self.state = State::Ended;
+    }
+
+    fn start(&mut self) {
+        let mut command = std::process::Command::new("/proc/self/exe");
+        std::os::unix::process::CommandExt::arg0(&mut command, "openmile");
+        command.args(&self.arguments).env(SUPERVISOR, std::process::id().to_string());
+        // Away from the terminal's process group: Ctrl-C is for the supervisor, which then stops them in order.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        match Command::from(command).spawn() {
+            Ok(child) => {
+                tracing::info!("{} started (pid {})", self.name, child.id().unwrap_or_default());
+                self.state = State::Running { child, since: Instant::now() };
+            }
+            Err(error) => {
+                tracing::error!("{} cannot be started: {error}; next try in {:?}", self.name, self.wait);
+                self.state = State::Waiting { until: self.next_wait() };
+            }
+        }
+    }
+
+    fn ended(&mut self, status: io::Result<ExitStatus>, ran: Duration) -> Option<CannotRun> {
+        if ran >= RECOVERED {
+            self.wait = FIRST_WAIT;
+        }
+        match status {
+            Ok(status) if status.code() == Some(i32::from(NOT_CURED)) => {
+                self.state = State::Ended;
+                return Some(CannotRun(self.name));
+            }
+            Ok(status) => {
+                let how = describe(status);
+                tracing::error!("{} {how}; it is started again in {:?}", self.name, self.wait);
+            }
+            Err(error) => tracing::error!("{} cannot be waited for: {error}", self.name),
+        }
+        self.state = State::Waiting { until: self.next_wait() };
+        None
+    }
+
+    fn next_wait(&mut self) -> Instant {
+        let wait = self.wait;
+        self.wait = (wait * 2).min(LONGEST_WAIT);
+        Instant::now() + wait
+    }
+}
+
+/// Called first in a process that a supervisor started: it ends when its supervisor does. Started by hand, it does not.
+pub(crate) fn end_with_supervisor() -> io::Result<()> {
+    let Some(supervisor) = std::env::var(SUPERVISOR).ok().and_then(|pid| pid.parse().ok()) else {
+        return Ok(());
+    };
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let parent = rustix::process::getppid().map(Pid::as_raw_nonzero).map(std::num::NonZero::get);
+    if parent == Some(supervisor) {
+        return Ok(());
+    }
+    Err(io::Error::other("the supervisor ended before this process was ready"))
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid
+        && let Err(error) = kill_process(pid, signal)
+    {
+        tracing::warn!("cannot signal process {}: {error}", pid.as_raw_nonzero());
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was killed by signal {signal}"),
+        (None, Some(code)) => format!("exited with code {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}

@@ -1,0 +1,48 @@
+//! What a node must be allowed to do.
+
+use rustix::thread::CapabilitySet;
+
+/// What the daemon cannot do without, and what for.
+const NEEDED: [(CapabilitySet, &str, &str); 4] = [
+    (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN", "devices and addresses"),
+    (CapabilitySet::NET_RAW, "CAP_NET_RAW", "frames"),
+    (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN", "the namespace of its ports"),
+    (CapabilitySet::NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "LDP's port 646"),
+];
+
+/// Rights that this process lacks.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("not allowed to run a node: {missing}")]
+#[diagnostic(help("run it as root, or give it these rights (AmbientCapabilities= in a systemd unit)"))]
+pub(crate) struct MissingRights {
+    missing: String,
+}
+
+/// Whether this process may do what a node does.
+pub(crate) fn check() -> Result<(), MissingRights> {
+    // The call fails for no process that asks about itself; if it ever does, what needs the rights will say so.
+    let held = rustix::thread::capabilities(None).map_or(CapabilitySet::all(), |sets| sets.effective);
+    missing(held).map_or(Ok(()), |missing| Err(MissingRights { missing }))
+}
+
+fn missing(held: CapabilitySet) -> Option<String> {
+    let missing: Vec<_> = NEEDED
+        .iter()
+        .filter(|(right, ..)| !held.contains(*right))
+        .map(|(_, name, purpose)| format!("{name} (for {purpose})"))
+        .collect();
+    (!missing.is_empty()).then(|| format!("it lacks {}", missing.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_missing_right_is_named() {
+        assert_eq!(missing(CapabilitySet::all()), None);
+        let text = missing(CapabilitySet::all() - CapabilitySet::NET_RAW).unwrap();
+        assert_eq!(text, "it lacks CAP_NET_RAW (for frames)");
+        assert_eq!(missing(CapabilitySet::empty()).unwrap().matches("CAP_").count(), 4);
+    }
+}
