@@ -12,6 +12,7 @@ mod forwarder;
 mod lab;
 mod netlink;
 mod runtime_dir;
+mod site;
 mod supervisor;
 
 fn main() -> std::process::ExitCode {

@@ -1,0 +1,127 @@
+//! The network file and the file of subscribers that it names, read and checked together.
+
+use std::path::Path;
+
+use network::{Network, Problem, Report};
+use subscriber::{Directory, Facts, RowError, Summary};
+
+/// A network and its subscribers, both of which hold together.
+pub(crate) struct Site {
+    network: Network,
+    facts: Facts,
+    subscribers: String,
+    summary: Summary,
+}
+
+impl Site {
+    /// Reads and checks both files.
+    pub(crate) fn load(file: &Path) -> Result<Self, Report> {
+        let network = Network::load(file)?;
+        let facts = facts(&network);
+        let (name, subscribers) = match network.subscribers_file() {
+            None => (String::new(), String::new()),
+            Some(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&name, &error))?;
+                (name, text)
+            }
+        };
+        let summary = if subscribers.is_empty() {
+            Summary::default()
+        } else {
+            subscriber::check(&subscribers, &facts).map_err(|errors| report(&name, &subscribers, errors))?
+        };
+        Ok(Self { network, facts, subscribers, summary })
+    }
+
+    /// The network.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// How many subscribers there are in all.
+    pub(crate) fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The directory of one node.
+    pub(crate) fn directory(&self, node: &str) -> Directory {
+        if self.subscribers.is_empty() {
+            return Directory::new(node, &self.facts);
+        }
+        Directory::load(node, &self.subscribers, &self.facts).unwrap_or_else(|errors| {
+            // The whole file was found right for all nodes when this was loaded.
+            tracing::error!(rows = errors.len(), "the file of subscribers does not hold together for {node}");
+            Directory::new(node, &self.facts)
+        })
+    }
+}
+
+/// What the network file allows subscribers.
+fn facts(network: &Network) -> Facts {
+    let mut facts = Facts::new();
+    for isp in network.isps() {
+        facts.add_isp(isp.asn, isp.name.as_str());
+    }
+    for name in network.nodes().iter().map(|node| node.name.as_str()) {
+        let Some(view) = network.node(name) else { continue };
+        for (id, port) in view.ports() {
+            facts.add_port(name, port.name.as_str(), id, port.kind);
+        }
+        for headend in &view.headends {
+            for pool in &headend.pools {
+                facts.add_pool(name, headend.isp, pool.prefix, pool.gateway);
+            }
+        }
+    }
+    facts
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Report {
+    let problem = Problem::error(format!("cannot read the file of subscribers {name}: {error}"))
+        .help("`subscribers` in the network file is a path relative to the network file's folder");
+    Report::new(name, "", vec![problem])
+}
+
+fn report(name: &str, text: &str, errors: Vec<RowError>) -> Report {
+    let problem = |error: RowError| {
+        let mut problem = Problem::error(error.message).at(error.span, error.field.unwrap_or("here")).help(error.help);
+        if let Some((span, label)) = error.other {
+            problem = problem.at(span, label);
+        }
+        problem
+    };
+    Report::new(name, text, errors.into_iter().map(problem).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(name: &str) -> std::path::PathBuf {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples")).join(name)
+    }
+
+    #[test]
+    fn the_examples_hold_together_with_their_subscribers() {
+        for (file, subscribers) in [("lab.toml", 5), ("three-machines.toml", 2)] {
+            let site = Site::load(&example(file)).unwrap_or_else(|report| panic!("{}", report.render(false)));
+            assert!(site.network().warnings().is_empty(), "{file}");
+            assert!(site.summary().subscribers >= subscribers, "{file}: {:?}", site.summary());
+            assert!(site.directory("head1").services().len() > 0, "{file}");
+            assert_eq!(site.directory("tail1").services().len(), 0, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_row_is_shown_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(example("lab.toml"), dir.path().join("lab.toml")).unwrap();
+        let rows = std::fs::read_to_string(example("lab-subscribers.csv")).unwrap();
+        let rows = rows.replacen("dslam0", "dslam9", 1);
+        std::fs::write(dir.path().join("lab-subscribers.csv"), rows).unwrap();
+        let report = Site::load(&dir.path().join("lab.toml")).err().unwrap();
+        let text = report.render(false);
+        assert!(text.contains("dslam9") && text.contains("lab-subscribers.csv:2:"), "{text}");
+    }
+}
