@@ -183,4 +183,4 @@ pub(crate) fn check_length(frame: &[u8], mtu: u32) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -138,7 +138,7 @@ fn with_pseudo_header_only(spec: &Spec) -> Vec<u8> {
     let mut words: Vec<u32> =
         frame[from..from + addresses].chunks(2).map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).collect();
     words.extend([protocol, (frame.len() - transport) as u32]);
-    let sum = words.into_iter().fold(0, |sum, word| (sum + word & 0xffff) + (sum + word >> 16));
+    let sum = words.into_iter().fold(0, |sum, word| ((sum + word) & 0xffff) + ((sum + word) >> 16));
     let field = transport + usize::from(spec.partial().offset);
     frame[field..field + 2].copy_from_slice(&(sum as u16).to_be_bytes());
     frame
