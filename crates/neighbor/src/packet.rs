@@ -184,4 +184,4 @@ impl Station {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
