@@ -458,4 +458,4 @@ fn still_bound(key: Key, owner: Owner, access: &dyn Access) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

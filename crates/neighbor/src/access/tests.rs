@@ -1,7 +1,7 @@
 //! Hosts on a shared segment and on lines of their own, as the headend sees them.
 
 mod flood;
-mod host;
+pub(crate) mod host;
 
 use std::net::Ipv6Addr;
 
@@ -19,11 +19,11 @@ const BETA: Asn = Asn(64502);
 const SHARED: Circuit = Circuit { port: PortId(1), tags: VlanTags::None };
 const LINE: Circuit = Circuit { port: PortId(2), tags: VlanTags::None };
 
-pub(super) fn ip(text: &str) -> IpAddr {
+pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-pub(super) fn mac(last: u8) -> MacAddr {
+pub(crate) fn mac(last: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, last])
 }
 
@@ -33,7 +33,7 @@ const fn at(ms: u64) -> Tick {
 
 /// A directory as control keeps one.
 #[derive(Default)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     pub(super) bindings: Vec<(Circuit, Bound)>,
     pub(super) pools: Vec<(Asn, Pool)>,
 }
@@ -91,7 +91,7 @@ impl Access for Directory {
 }
 
 /// A headend with the lab's directory.
-pub(super) struct Headend {
+pub(crate) struct Headend {
     pub(super) neighbors: AccessNeighbors,
     pub(super) directory: Directory,
     pub(super) now: Tick,
