@@ -12,9 +12,11 @@ mod names;
 mod network;
 mod read;
 mod report;
+mod schema;
 mod view;
 
 pub use names::{DeviceName, DeviceNameError, LabelRange, Name, NameError, Preference};
-pub use network::{Network, check, schema, schema_text};
+pub use network::Network;
 pub use report::{Problem, Report};
+pub use schema::{schema, schema_text};
 pub use view::{FecKind, FecOwner, HandoffView, HeadendView, IspFec, NodeView, ReturnRouteView};

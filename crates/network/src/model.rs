@@ -11,6 +11,13 @@ use serde::Serialize;
 
 use crate::names::{DeviceName, LabelRange, Name, Preference};
 
+mod text;
+
+use text::{
+    AsnNumber, DeviceText, Ipv4PrefixText, Ipv6PrefixText, LabelRangeNumbers, NameText, PortKindText,
+    PreferenceNumber, PrefixText, TtlText, VlanNumber,
+};
+
 /// A network of headends, transit nodes and tailends, and the ISPs that it serves.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "openmile network file")]
@@ -179,88 +186,4 @@ pub struct Pool {
     pub prefix: IpNet,
     /// The subscribers' gateway: an address of that prefix, which the headend answers ARP or Neighbor Discovery for.
     pub gateway: IpAddr,
-}
-
-/// A name.
-#[derive(JsonSchema)]
-#[schemars(transparent, extend("pattern" = "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"))]
-#[allow(dead_code)]
-struct NameText(String);
-
-/// A device name.
-#[derive(JsonSchema)]
-#[schemars(transparent, extend("pattern" = "^[^/:\\s]{1,15}$"))]
-#[allow(dead_code)]
-struct DeviceText(String);
-
-/// An IPv4 address and a prefix length.
-#[derive(JsonSchema)]
-#[schemars(transparent, extend("pattern" = "^[0-9.]+/[0-9]{1,2}$"))]
-#[allow(dead_code)]
-struct Ipv4PrefixText(String);
-
-/// An IPv6 address and a prefix length.
-#[derive(JsonSchema)]
-#[schemars(transparent, extend("pattern" = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"))]
-#[allow(dead_code)]
-struct Ipv6PrefixText(String);
-
-/// An IPv4 or IPv6 prefix.
-#[derive(JsonSchema)]
-#[schemars(transparent, extend("pattern" = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"))]
-#[allow(dead_code)]
-struct PrefixText(String);
-
-/// An AS number.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-#[allow(dead_code)]
-struct AsnNumber(#[schemars(range(min = 1, max = 4_294_967_294_u32))] u32);
-
-/// A VLAN identifier.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-#[allow(dead_code)]
-struct VlanNumber(#[schemars(range(min = 1, max = 4094))] u16);
-
-/// A preference.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-#[allow(dead_code)]
-struct PreferenceNumber(#[schemars(range(min = 1, max = 65535))] u16);
-
-impl Default for PreferenceNumber {
-    fn default() -> Self {
-        Self(Preference::default().value())
-    }
-}
-
-/// First and last label.
-#[derive(JsonSchema)]
-#[schemars(transparent)]
-#[allow(dead_code)]
-struct LabelRangeNumbers(#[schemars(inner(range(min = 16, max = 1_048_575)))] [u32; 2]);
-
-/// Which TTL model.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-#[allow(dead_code)]
-enum TtlText {
-    /// The backbone is one hop.
-    Pipe,
-    /// Every node is a hop.
-    Uniform,
-}
-
-/// What is behind a port.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-#[allow(dead_code)]
-enum PortKindText {
-    /// Subscribers.
-    Access,
-    /// Other nodes.
-    Backbone,
-    /// ISPs.
-    Handoff,
 }

@@ -101,19 +101,3 @@ impl Network {
         Some(self.file.parent().unwrap_or(Path::new("")).join(subscribers))
     }
 }
-
-/// Reads and checks a file, for `openmile check`: what to print if the network holds together (warnings included), or
-/// what is wrong. The file of subscribers is checked by whoever has the directory.
-pub fn check(file: impl AsRef<Path>) -> Result<Network, Report> {
-    Network::load(file)
-}
-
-/// The JSON schema of the file.
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Model).to_value()
-}
-
-/// The JSON schema of the file as text, for `openmile schema`.
-pub fn schema_text() -> String {
-    format!("{:#}\n", schema())
-}

@@ -84,6 +84,9 @@ impl Problem {
 }
 
 impl Report {
+    /// How many problems are shown: who has more has made the same mistake in every line.
+    pub const SHOWN: usize = 50;
+
     /// A report about this text of a file.
     pub fn new(file: impl Into<String>, text: impl Into<String>, mut problems: Vec<Problem>) -> Self {
         let text = Arc::new(Source { file: file.into(), text: text.into() });
@@ -109,11 +112,14 @@ impl Report {
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
         let mut text = String::new();
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(Self::SHOWN) {
             if handler.render_report(&mut text, problem).is_err() {
                 text.push_str(&problem.message);
             }
             text.push('\n');
+        }
+        if let Some(more) = self.problems.len().checked_sub(Self::SHOWN).filter(|more| *more > 0) {
+            text.push_str(&format!("  … and {more} more\n"));
         }
         text
     }
@@ -159,7 +165,7 @@ impl Diagnostic for Report {
     }
 
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic)))
+        Some(Box::new(self.problems.iter().take(Self::SHOWN).map(|problem| problem as &dyn Diagnostic)))
     }
 }
 

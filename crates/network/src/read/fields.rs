@@ -274,7 +274,7 @@ fn elsewhere(key: &str, header: &str) -> Option<String> {
 }
 
 /// The keys of each section, to say where a misplaced key belongs; a test holds it to the schema.
-pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
+const SECTIONS: &[(&str, &[&str])] = &[
     ("[network]", &["name", "ttl", "subscribers"]),
     ("[[node]]", &["name", "lsr_id", "transport_address", "labels", "port"]),
     ("[[node.port]]", &["name", "kind"]),
@@ -285,3 +285,42 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("[[isp.headend]]", &["node", "return_address", "pool"]),
     ("[[isp.headend.pool]]", &["prefix", "gateway"]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn sections_have_the_keys_of_the_schema() {
+        let schema = crate::schema();
+        let parts = [
+            ("[network]", "General"),
+            ("[[node]]", "Node"),
+            ("[[node.port]]", "Port"),
+            ("[[isp]]", "Isp"),
+            ("[[isp.handoff]]", "Handoff"),
+            ("ipv4", "Ipv4Attachment"),
+            ("ipv6", "Ipv6Attachment"),
+            ("[[isp.headend]]", "Headend"),
+            ("[[isp.headend.pool]]", "Pool"),
+        ];
+        assert_eq!(SECTIONS.len(), parts.len());
+        for ((section, keys), (name, part)) in SECTIONS.iter().zip(parts) {
+            assert_eq!(*section, name);
+            let properties = schema["$defs"][part]["properties"].as_object().unwrap();
+            let known: BTreeSet<_> = properties.keys().map(String::as_str).collect();
+            assert_eq!(known, keys.iter().copied().collect(), "{section}");
+        }
+    }
+
+    #[test]
+    fn distances_are_levenshtein_s() {
+        for (a, b, expected) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("gatway", "gateway", 1), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+}
