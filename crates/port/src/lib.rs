@@ -33,6 +33,10 @@ pub trait Port: Send {
     /// Sends all of `frames`, in order, and leaves it empty: each frame is back in `pool` (or with the device, which
     /// will give it back). One outcome per frame, in order, is appended to `outcomes`. Waits at most a few
     /// milliseconds for a full queue.
+    ///
+    /// A device without a carrier may take frames and lose them, so the caller asks [`Self::link`] when it hears of a
+    /// change (the kernel's link messages, or now and then). A port whose link was not up when last heard of asks by
+    /// itself before it sends.
     fn tx_burst(&mut self, pool: &mut FramePool, frames: &mut Vec<Frame>, outcomes: &mut Vec<TxOutcome>);
 
     /// What becomes readable when [`Self::rx_burst`] has something, and reports an error (`POLLERR`) when
@@ -86,7 +90,7 @@ pub enum Refusal {
     Malformed,
     /// The device's queue stayed full.
     QueueFull,
-    /// The device is down or gone: see [`Port::link`].
+    /// The device is down, gone or without a carrier: see [`Port::link`].
     LinkDown,
 }
 

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use wire::MacAddr;
 use wire::frame::{Frame, FramePool};
 
-use crate::{Backend, Link, Port, PortError, RxResult, Statistics, TxOutcome};
+use crate::{Backend, Link, Port, PortError, Refusal, RxResult, Statistics, TxOutcome};
 use mapping::Mapping;
 use ring::{Accept, Ring};
 use socket::DeviceError;
@@ -29,6 +29,7 @@ pub struct AfPacket {
     index: i32,
     mac: MacAddr,
     mtu: u32,
+    link: Link,
     ring: Ring<Mapping>,
     receiver: PacketSocket,
     sender: PacketSocket,
@@ -135,6 +136,7 @@ impl AfPacket {
             index: device.index,
             mac: device.mac,
             mtu: device.mtu,
+            link: device.link,
             ring: Ring::new(mapping, options.protocol.accept()),
             receiver,
             sender,
@@ -170,10 +172,21 @@ impl Port for AfPacket {
 
     fn tx_burst(&mut self, pool: &mut FramePool, frames: &mut Vec<Frame>, outcomes: &mut Vec<TxOutcome>) {
         let first = outcomes.len();
-        transmit::burst(&self.sender, self.mtu, pool, frames, outcomes);
+        if self.link == Link::Up || self.link() == Link::Up {
+            transmit::burst(&self.sender, self.mtu, pool, frames, outcomes);
+        } else {
+            let refused = TxOutcome::Refused(Refusal::LinkDown);
+            outcomes.extend(std::iter::repeat_n(refused, frames.len()));
+        }
         frames.drain(..).for_each(|frame| pool.free(frame));
-        let refused = outcomes[first..].iter().filter(|outcome| **outcome != TxOutcome::Sent).count();
-        self.tx_refused += refused as u64;
+        for outcome in &outcomes[first..] {
+            if let TxOutcome::Refused(refusal) = outcome {
+                self.tx_refused += 1;
+                if *refusal == Refusal::LinkDown && self.link == Link::Up {
+                    self.link = Link::Down;
+                }
+            }
+        }
     }
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -195,14 +208,15 @@ impl Port for AfPacket {
     fn link(&mut self) -> Link {
         self.receiver.take_error();
         self.sender.take_error();
-        match self.receiver.device(&self.name) {
+        self.link = match self.receiver.device(&self.name) {
             // Another device may have got the name.
             Ok(device) if device.index == self.index => {
                 (self.mac, self.mtu) = (device.mac, device.mtu);
                 device.link
             }
             _ => Link::Gone,
-        }
+        };
+        self.link
     }
 
     fn statistics(&mut self) -> Statistics {
