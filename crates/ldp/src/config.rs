@@ -15,6 +15,9 @@ pub struct Config {
     pub transport_address: Ipv4Addr,
     /// Labels that may be allocated, all of them real (16 and up). Others are passed over.
     pub label_range: RangeInclusive<Label>,
+    /// Where in the range allocation begins. Take another one at each start that has no `allocations`: peers may go on
+    /// using labels of the speaker before until they know that it is gone.
+    pub first_label: Label,
     /// How long a peer keeps an adjacency without a Hello, whole seconds, 3 s to 65534 s (RFC 5036 §3.5.2). Hellos go
     /// out three times as often as the hold time agreed on.
     pub hello_hold: Duration,
@@ -64,6 +67,7 @@ impl Config {
             lsr_id,
             transport_address: lsr_id,
             label_range: Label::FIRST_UNRESERVED..=Label::MAX,
+            first_label: Label::FIRST_UNRESERVED,
             hello_hold: Duration::from_secs(15),
             keepalive: Duration::from_secs(30),
             configuration_sequence: 1,

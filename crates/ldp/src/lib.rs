@@ -14,7 +14,11 @@
 //! only with real labels.
 
 mod config;
+mod discovery;
 mod io;
+mod label_space;
+mod peer;
+mod session;
 mod speaker;
 mod view;
 

@@ -1,12 +1,26 @@
 //! The speaker: everything that happens comes in here, and what follows from it is polled here.
 
-use std::collections::VecDeque;
+mod connection;
+mod decide;
+mod discover;
+mod labels;
+mod restart;
+mod show;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use contract::{Fec, Tick};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
+use wire::ldp::{LdpId, MessageId, StatusCode};
 
-use crate::{Action, Config, ConnId, Counters, Event, InterfaceId, LibEntry, Neighbor, NextHop};
+use crate::discovery::Discovery;
+use crate::label_space::LabelSpace;
+use crate::peer::Peer;
+use crate::{Action, Config, ConnId, Counters, DownReason, Event, InterfaceId, NextHop};
+use connection::Pending;
+use decide::FecEntry;
+use restart::Recovery;
 
 /// An LDP speaker without I/O: `handle_*` in, `poll_*` out.
 ///
@@ -16,6 +30,21 @@ use crate::{Action, Config, ConnId, Counters, Event, InterfaceId, LibEntry, Neig
 #[derive(Debug)]
 pub struct Speaker {
     config: Config,
+    local: LdpId,
+    discovery: Discovery,
+    peers: BTreeMap<LdpId, Peer>,
+    conns: BTreeMap<ConnId, LdpId>,
+    pending: BTreeMap<ConnId, Pending>,
+    next_conn: u64,
+    next_hello_id: u32,
+    fecs: BTreeMap<Fec, FecEntry>,
+    labels: LabelSpace,
+    /// FECs to be decided again before the handler returns.
+    touched: BTreeSet<Fec>,
+    /// FECs that wait for a free label.
+    starving: BTreeSet<Fec>,
+    recovery: Option<Recovery>,
+    stopped: bool,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
     counters: Counters,
@@ -23,68 +52,171 @@ pub struct Speaker {
 
 impl Speaker {
     /// A speaker without interfaces, routes or FECs.
-    pub fn new(config: Config, _now: Tick) -> Self {
-        Self { config, actions: VecDeque::new(), events: VecDeque::new(), counters: Counters::default() }
+    pub fn new(config: Config, now: Tick) -> Self {
+        let mut speaker = Self {
+            local: LdpId::platform(config.lsr_id),
+            discovery: Discovery::new(config.hello_hold, config.limits.adjacencies),
+            peers: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_conn: ConnId::OUTGOING,
+            next_hello_id: 1,
+            fecs: BTreeMap::new(),
+            labels: LabelSpace::new(&config.label_range, config.first_label, config.label_hold),
+            touched: BTreeSet::new(),
+            starving: BTreeSet::new(),
+            recovery: None,
+            stopped: false,
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            config,
+        };
+        speaker.begin_recovery(now);
+        speaker.settle(now);
+        speaker
     }
 
     /// An interface is up, or its addresses (without the prefix) are others now.
     pub fn handle_interface_up(
         &mut self,
-        _now: Tick,
-        _interface: InterfaceId,
-        _name: &str,
-        _addresses: &[Ipv4Addr],
+        now: Tick,
+        interface: InterfaceId,
+        name: &str,
+        addresses: &[Ipv4Addr],
     ) {
+        let before: BTreeSet<Ipv4Addr> = self.discovery.addresses().collect();
+        let is_new = self.discovery.interface(interface).is_none();
+        self.discovery.interface_up(now, interface, name, addresses);
+        self.tell_addresses(&before);
+        if is_new {
+            self.touch_all();
+        }
+        self.send_hellos(now);
+        self.settle(now);
     }
 
     /// An interface is down or gone: its adjacencies end at once.
-    pub fn handle_interface_down(&mut self, _now: Tick, _interface: InterfaceId) {}
+    pub fn handle_interface_down(&mut self, now: Tick, interface: InterfaceId) {
+        let before: BTreeSet<Ipv4Addr> = self.discovery.addresses().collect();
+        let lost = self.discovery.interface_down(interface);
+        self.tell_addresses(&before);
+        self.adjacencies_lost(now, lost.into_iter().map(|peer| (peer, interface)).collect());
+        self.touch_all();
+        self.settle(now);
+    }
 
     /// A datagram came to port 646 by this interface, sent to 224.0.0.2.
     pub fn handle_datagram(
         &mut self,
-        _now: Tick,
-        _interface: InterfaceId,
-        _source: SocketAddrV4,
-        _octets: &[u8],
+        now: Tick,
+        interface: InterfaceId,
+        source: SocketAddrV4,
+        octets: &[u8],
     ) {
+        self.hello(now, interface, *source.ip(), octets);
+        self.settle(now);
     }
 
     /// A connection came to port 646 of the transport address.
-    pub fn handle_accepted(&mut self, _now: Tick, _conn: ConnId, _remote: SocketAddrV4) {}
+    pub fn handle_accepted(&mut self, now: Tick, conn: ConnId, remote: SocketAddrV4) {
+        self.accept(now, conn, *remote.ip());
+        self.settle(now);
+    }
 
     /// What [`Action::Connect`] asked for succeeded.
-    pub fn handle_connected(&mut self, _now: Tick, _conn: ConnId) {}
+    pub fn handle_connected(&mut self, now: Tick, conn: ConnId) {
+        self.connected(now, conn);
+        self.settle(now);
+    }
 
     /// What [`Action::Connect`] asked for failed.
-    pub fn handle_connect_failed(&mut self, _now: Tick, _conn: ConnId) {}
+    pub fn handle_connect_failed(&mut self, now: Tick, conn: ConnId) {
+        if let Some(&peer) = self.conns.get(&conn) {
+            self.end_session(now, peer, DownReason::NoConnection, None);
+        }
+        self.settle(now);
+    }
 
     /// Octets came by a connection, cut anywhere.
-    pub fn handle_stream(&mut self, _now: Tick, _conn: ConnId, _octets: &[u8]) {}
+    pub fn handle_stream(&mut self, now: Tick, conn: ConnId, octets: &[u8]) {
+        self.stream(now, conn, octets);
+        self.settle(now);
+    }
 
     /// The kernel took this many more octets of what [`Action::Write`] asked for.
-    pub fn handle_written(&mut self, _now: Tick, _conn: ConnId, _octets: usize) {}
+    pub fn handle_written(&mut self, now: Tick, conn: ConnId, octets: usize) {
+        if let Some(session) = self.session_of(conn) {
+            session.written(now, octets);
+        }
+        self.settle(now);
+    }
 
     /// The peer closed the connection, or it failed.
-    pub fn handle_closed(&mut self, _now: Tick, _conn: ConnId) {}
+    pub fn handle_closed(&mut self, now: Tick, conn: ConnId) {
+        self.pending.remove(&conn);
+        if let Some(&peer) = self.conns.get(&conn) {
+            self.end_session(now, peer, DownReason::Closed, None);
+        }
+        self.settle(now);
+    }
 
     /// The routing table's next hops for a prefix; none: no route. Prefixes of this node itself are not told. Only host
     /// prefixes matter; others are taken and ignored.
-    pub fn handle_route(&mut self, _now: Tick, _prefix: Ipv4Net, _next_hops: &[NextHop]) {}
+    pub fn handle_route(&mut self, now: Tick, prefix: Ipv4Net, next_hops: &[NextHop]) {
+        let fec = Fec(IpNet::V4(prefix.trunc()));
+        if prefix.prefix_len() == 32 {
+            self.route(fec, next_hops);
+            self.settle(now);
+        }
+    }
 
-    /// Whether LSPs of this FEC end here: a handoff with a live next hop, or a return FEC.
-    pub fn handle_egress(&mut self, _now: Tick, _fec: Fec, _live: bool) {}
+    /// Whether LSPs of this FEC end here: a handoff with a live next hop, or a return FEC. Host prefixes only.
+    pub fn handle_egress(&mut self, now: Tick, fec: Fec, live: bool) {
+        if decide::is_host(fec) {
+            self.egress(fec, live);
+            self.settle(now);
+        }
+    }
 
     /// The time of [`Self::poll_timeout`] has come (or not: then nothing happens).
-    pub fn handle_timeout(&mut self, _now: Tick) {}
+    pub fn handle_timeout(&mut self, now: Tick) {
+        let expired = self.discovery.expire(now);
+        self.adjacencies_lost(now, expired);
+        self.send_hellos(now);
+        self.connection_timeouts(now);
+        self.stale_timeouts(now);
+        if self.labels.handle_timeout(now) {
+            self.touched.append(&mut self.starving);
+        }
+        self.recovery_timeout(now);
+        self.settle(now);
+    }
 
-    /// Ends all sessions with a Shutdown notification, which makes the peers forget our labels at once. To stop and come
-    /// back with forwarding preserved, drop the speaker and the connections instead.
-    pub fn shutdown(&mut self, _now: Tick) {}
+    /// Ends all sessions with a Shutdown notification, which makes the peers forget our labels at once, and says no more
+    /// Hellos. To stop and come back with forwarding preserved, drop the speaker and the connections instead.
+    pub fn shutdown(&mut self, now: Tick) {
+        self.stopped = true;
+        let peers: Vec<LdpId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.end_session(now, peer, DownReason::Local(StatusCode::SHUTDOWN), None);
+        }
+        self.settle(now);
+    }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Tick> {
-        None
+        if self.stopped {
+            return None;
+        }
+        let others = [
+            self.discovery.poll_timeout(),
+            self.labels.poll_timeout(),
+            self.recovery.as_ref().map(Recovery::deadline),
+        ];
+        let pending = self.pending.values().map(|pending| pending.deadline);
+        let peers = self.peers.iter().filter_map(|(&id, peer)| self.peer_timeout(id, peer));
+        others.into_iter().flatten().chain(pending).chain(peers).min()
     }
 
     /// The next thing to do.
@@ -97,23 +229,23 @@ impl Speaker {
         self.events.pop_front()
     }
 
-    /// Whether a restart's recovery is under way.
-    pub fn recovering(&self) -> bool {
-        self.config.restarting
+    /// Decides what is to be decided, tells the peers, opens what is to be opened, and hands out what is to be written.
+    fn settle(&mut self, now: Tick) {
+        self.decide_touched(now);
+        self.check_recovery(now);
+        self.connect_due(now);
+        self.flush(now);
+        // A peer that was given up for not reading may have changed what others are to be told.
+        while !self.touched.is_empty() {
+            self.decide_touched(now);
+            self.flush(now);
+        }
     }
 
-    /// All neighbors, by LDP identifier.
-    pub fn neighbors(&self, _now: Tick) -> Vec<Neighbor> {
-        Vec::new()
-    }
-
-    /// The label information base, by FEC and peer.
-    pub fn lib(&self) -> Vec<LibEntry> {
-        Vec::new()
-    }
-
-    /// What was counted with no peer.
-    pub fn counters(&self) -> Counters {
-        self.counters
+    fn next_hello_id(&mut self) -> MessageId {
+        let id = MessageId(self.next_hello_id);
+        self.next_hello_id = self.next_hello_id.checked_add(1).unwrap_or(1);
+        id
     }
 }
+

@@ -14,6 +14,8 @@ pub struct Notification {
     pub status: Status,
     /// More about it, of the sender's own making.
     pub extended: Option<u32>,
+    /// The Label Request that it is about, where one is aborted (RFC 5036 §3.5.9.1).
+    pub request: Option<MessageId>,
     /// As much of the PDU that it is about as the sender cared to return.
     pub returned_pdu: Option<Vec<u8>>,
     /// As much of the message that it is about as the sender cared to return.
@@ -65,17 +67,20 @@ impl Status {
 impl Notification {
     /// This status and nothing else.
     pub const fn new(status: Status) -> Self {
-        Self { status, extended: None, returned_pdu: None, returned_message: None }
+        Self { status, extended: None, request: None, returned_pdu: None, returned_message: None }
     }
 
     pub(super) fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut tlvs = Tlvs::new(octets);
-        let (mut status, mut extended, mut pdu, mut message) = (None, None, None, None);
+        let (mut status, mut extended, mut request, mut pdu, mut message) = (None, None, None, None, None);
         while let Some(tlv) = tlvs.next()? {
             match tlv.kind {
                 tlv::STATUS => keep_first(&mut status, Status::decode(tlv.value)?),
                 tlv::EXTENDED_STATUS => {
                     keep_first(&mut extended, u32::from_be_bytes(tlv.value.exactly()?));
+                }
+                tlv::LABEL_REQUEST_MESSAGE_ID => {
+                    keep_first(&mut request, MessageId(u32::from_be_bytes(tlv.value.exactly()?)));
                 }
                 tlv::RETURNED_PDU => keep_first(&mut pdu, tlv.value.rest().to_vec()),
                 tlv::RETURNED_MESSAGE => keep_first(&mut message, tlv.value.rest().to_vec()),
@@ -85,13 +90,18 @@ impl Notification {
             }
         }
         let status = status.ok_or(missing("a Notification without a status"))?;
-        Ok(Self { status, extended, returned_pdu: pdu, returned_message: message })
+        Ok(Self { status, extended, request, returned_pdu: pdu, returned_message: message })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         self.status.encode(out);
         if let Some(extended) = self.extended {
             tlv::write(out, tlv::EXTENDED_STATUS, |out| out.extend_from_slice(&extended.to_be_bytes()));
+        }
+        if let Some(request) = self.request {
+            tlv::write(out, tlv::LABEL_REQUEST_MESSAGE_ID, |out| {
+                out.extend_from_slice(&request.0.to_be_bytes());
+            });
         }
         if let Some(pdu) = &self.returned_pdu {
             tlv::write(out, tlv::RETURNED_PDU, |out| out.extend_from_slice(pdu));

@@ -1,0 +1,201 @@
+//! Which label is whose, and when it may be another's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use contract::{Fec, Label, Tick};
+use wire::ldp::LdpId;
+
+/// The platform's label space. A label is not given to another FEC before every peer that was told of it has released it
+/// or is gone, and a hold time has passed since.
+///
+/// Labels that were never used go first, then those that have been unused for longest.
+#[derive(Debug)]
+pub(crate) struct LabelSpace {
+    range: RangeInclusive<u32>,
+    /// The next label that was never used, and how many of them are left.
+    fresh: (u32, u32),
+    /// Labels that a restart took out of turn: they are not fresh.
+    reserved: BTreeSet<Label>,
+    taken: BTreeMap<Label, Taken>,
+    /// Released by all, with the time from which they may be used again.
+    resting: VecDeque<(Tick, Label)>,
+    recycled: VecDeque<Label>,
+    hold: Duration,
+}
+
+#[derive(Debug)]
+struct Taken {
+    fec: Fec,
+    /// Peers that may send packets with it.
+    holders: BTreeSet<LdpId>,
+    retired: bool,
+}
+
+impl LabelSpace {
+    pub(crate) fn new(range: &RangeInclusive<Label>, first: Label, hold: Duration) -> Self {
+        let low = (*range.start()).max(Label::FIRST_UNRESERVED).value();
+        let high = range.end().value();
+        let count = if low <= high { high - low + 1 } else { 0 };
+        let first = if (low..=high).contains(&first.value()) { first.value() } else { low };
+        Self {
+            range: low..=high,
+            fresh: (first, count),
+            reserved: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            resting: VecDeque::new(),
+            recycled: VecDeque::new(),
+            hold,
+        }
+    }
+
+    /// Takes this very label, as a restart needs it, before any other is allocated. `false` where it is taken or no real
+    /// label.
+    pub(crate) fn reserve(&mut self, label: Label, fec: Fec) -> bool {
+        if !label.is_real() || self.taken.contains_key(&label) {
+            return false;
+        }
+        self.reserved.insert(label);
+        self.taken.insert(label, Taken { fec, holders: BTreeSet::new(), retired: false });
+        true
+    }
+
+    /// A label for this FEC; `None` if none is free.
+    pub(crate) fn allocate(&mut self, fec: Fec) -> Option<Label> {
+        let label = self.next_free()?;
+        self.taken.insert(label, Taken { fec, holders: BTreeSet::new(), retired: false });
+        Some(label)
+    }
+
+    fn next_free(&mut self) -> Option<Label> {
+        while self.fresh.1 > 0 {
+            let (value, left) = self.fresh;
+            let next = if value >= *self.range.end() { *self.range.start() } else { value + 1 };
+            self.fresh = (next, left - 1);
+            match Label::new(value) {
+                Ok(label) if !self.reserved.contains(&label) => return Some(label),
+                _ => {}
+            }
+        }
+        self.recycled.pop_front()
+    }
+
+    /// A peer was told of the label.
+    pub(crate) fn hold(&mut self, label: Label, peer: LdpId) {
+        if let Some(taken) = self.taken.get_mut(&label) {
+            taken.holders.insert(peer);
+        }
+    }
+
+    /// A peer does not use the label.
+    pub(crate) fn release(&mut self, now: Tick, label: Label, peer: LdpId) {
+        if let Some(taken) = self.taken.get_mut(&label) {
+            taken.holders.remove(&peer);
+            self.rest(now, label);
+        }
+    }
+
+    /// A peer is gone: it uses none but those that `keep` says.
+    pub(crate) fn release_all(&mut self, now: Tick, peer: LdpId, keep: impl Fn(Fec, Label) -> bool) {
+        let held: Vec<Label> = self
+            .taken
+            .iter()
+            .filter(|(label, taken)| taken.holders.contains(&peer) && !keep(taken.fec, **label))
+            .map(|(&label, _)| label)
+            .collect();
+        for label in held {
+            self.release(now, label, peer);
+        }
+    }
+
+    /// The label stands for nothing any more; whoever was told of it must release it.
+    pub(crate) fn retire(&mut self, now: Tick, label: Label) {
+        if let Some(taken) = self.taken.get_mut(&label) {
+            taken.retired = true;
+            self.rest(now, label);
+        }
+    }
+
+    fn rest(&mut self, now: Tick, label: Label) {
+        if self.taken.get(&label).is_some_and(|taken| taken.retired && taken.holders.is_empty()) {
+            self.taken.remove(&label);
+            self.resting.push_back((now + self.hold, label));
+        }
+    }
+
+    /// Frees what has rested long enough; whether there was any.
+    pub(crate) fn handle_timeout(&mut self, now: Tick) -> bool {
+        let mut freed = false;
+        while let Some(&(_, label)) = self.resting.front().filter(|(at, _)| *at <= now) {
+            self.resting.pop_front();
+            if self.range.contains(&label.value()) {
+                self.recycled.push_back(label);
+            }
+            freed = true;
+        }
+        freed
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Tick> {
+        self.resting.front().map(|&(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn fec(n: u8) -> Fec {
+        Fec(ipnet::IpNet::from(std::net::IpAddr::from([10, 0, 0, n])))
+    }
+
+    fn peer(n: u8) -> LdpId {
+        LdpId::platform(Ipv4Addr::new(10, 255, 0, n))
+    }
+
+    fn label(value: u32) -> Label {
+        Label::new(value).unwrap()
+    }
+
+    #[test]
+    fn a_label_is_not_reused_before_all_have_released_it_and_it_has_rested() {
+        let mut space = LabelSpace::new(&(label(16)..=label(17)), label(17), Duration::from_secs(30));
+        assert_eq!(space.allocate(fec(1)), Some(label(17)));
+        assert_eq!(space.allocate(fec(2)), Some(label(16)));
+        assert_eq!(space.allocate(fec(3)), None);
+        space.hold(label(17), peer(1));
+        space.hold(label(17), peer(2));
+        space.retire(Tick(0), label(17));
+        space.release(Tick(1), label(17), peer(1));
+        assert_eq!(space.poll_timeout(), None);
+        space.release_all(Tick(2), peer(2), |_, _| false);
+        let free = Tick(2) + Duration::from_secs(30);
+        assert_eq!(space.poll_timeout(), Some(free));
+        assert!(!space.handle_timeout(Tick(free.0 - 1)));
+        assert_eq!(space.allocate(fec(3)), None);
+        assert!(space.handle_timeout(free));
+        assert_eq!(space.allocate(fec(3)), Some(label(17)));
+    }
+
+    #[test]
+    fn reserved_labels_are_passed_over() {
+        let mut space = LabelSpace::new(&(label(16)..=label(17)), label(16), Duration::ZERO);
+        assert!(space.reserve(label(16), fec(1)));
+        assert!(!space.reserve(label(16), fec(2)));
+        assert!(!space.reserve(Label::IMPLICIT_NULL, fec(2)));
+        assert_eq!(space.allocate(fec(2)), Some(label(17)));
+        assert_eq!(space.allocate(fec(3)), None);
+    }
+
+    #[test]
+    fn a_reserved_label_that_rests_is_not_taken_for_a_fresh_one() {
+        let mut space = LabelSpace::new(&(label(16)..=label(17)), label(16), Duration::from_secs(1));
+        assert!(space.reserve(label(16), fec(1)));
+        space.retire(Tick(0), label(16));
+        assert_eq!(space.allocate(fec(2)), Some(label(17)));
+        assert_eq!(space.allocate(fec(3)), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! What is known of one peer: its session, what it told and what it was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use contract::{Fec, Label, Tick};
+use wire::ldp::{Body, MessageId, MessageType};
+
+use crate::session::Session;
+use crate::{ConnId, DownReason, MessageCounters, PeerCounters};
+
+/// After a refused session the next attempt waits this long, then twice as long each time up to [`MAX_BACKOFF`]
+/// (RFC 5036 §2.5.3).
+pub(crate) const MIN_BACKOFF: Duration = Duration::from_secs(15);
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(120);
+/// After a connection that failed or was closed: nobody refused anything, so the peer is likely to be back soon.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) transport: Ipv4Addr,
+    pub(crate) active: bool,
+    pub(crate) gtsm: bool,
+    pub(crate) configuration_sequence: Option<u32>,
+    pub(crate) link: Link,
+    pub(crate) backoff: Duration,
+    /// Its interface addresses; `true`: from an earlier session.
+    pub(crate) addresses: BTreeMap<Ipv4Addr, bool>,
+    pub(crate) received: BTreeMap<Fec, Binding>,
+    pub(crate) sent: BTreeMap<Fec, Told>,
+    /// Withdrawn and not released yet.
+    pub(crate) withdrawn: BTreeSet<(Fec, Label)>,
+    /// FECs of which it may have to be told something.
+    pub(crate) dirty: BTreeSet<Fec>,
+    /// Requests that have not been answered.
+    pub(crate) requests: BTreeMap<Fec, MessageId>,
+    pub(crate) stale: Option<Stale>,
+    pub(crate) last_down: Option<DownReason>,
+    pub(crate) counters: PeerCounters,
+}
+
+/// The way to a session.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// Nothing; if we are active, we connect from this time on.
+    Idle(Tick),
+    /// A connection is being opened, until this time.
+    Connecting(ConnId, Tick),
+    /// There is a connection.
+    Session(Box<Session>),
+}
+
+/// A binding received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    pub(crate) label: Label,
+    pub(crate) hop_count: Option<u8>,
+    pub(crate) stale: bool,
+    /// Whether it was said that its label is a null label.
+    pub(crate) alarmed: bool,
+}
+
+/// A binding sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) label: Label,
+    pub(crate) hop_count: Option<u8>,
+    pub(crate) released: bool,
+}
+
+/// What was kept of a session that was lost (RFC 3478 §3.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stale {
+    /// Until the peer is back, at most until then.
+    Waiting(Tick),
+    /// The peer is back and tells again, at most until then.
+    Recovering(Tick),
+}
+
+impl Stale {
+    pub(crate) const fn deadline(self) -> Tick {
+        match self {
+            Self::Waiting(at) | Self::Recovering(at) => at,
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) fn new(now: Tick, transport: Ipv4Addr, active: bool) -> Self {
+        Self {
+            transport,
+            active,
+            gtsm: false,
+            configuration_sequence: None,
+            link: Link::Idle(now),
+            backoff: MIN_BACKOFF,
+            addresses: BTreeMap::new(),
+            received: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            requests: BTreeMap::new(),
+            stale: None,
+            last_down: None,
+            counters: PeerCounters::default(),
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match &self.link {
+            Link::Session(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn session_mut(&mut self) -> Option<&mut Session> {
+        match &mut self.link {
+            Link::Session(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_operational(&self) -> bool {
+        self.session().is_some_and(Session::is_operational)
+    }
+
+    /// Whether what it told counts.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.is_operational() || self.stale.is_some()
+    }
+
+    /// Sends a message, if there is a session.
+    pub(crate) fn send(&mut self, body: Body) {
+        count(&mut self.counters.sent, body.kind());
+        if let Some(session) = self.session_mut() {
+            session.send(body);
+        }
+    }
+
+    /// Whether it was told of this label and may send packets with it.
+    pub(crate) fn uses(&self, fec: Fec, label: Label) -> bool {
+        self.withdrawn.contains(&(fec, label))
+            || self.sent.get(&fec).is_some_and(|told| told.label == label && !told.released)
+    }
+
+    /// Forgets what it was told; it is told anew when there is a session.
+    pub(crate) fn forget_sent(&mut self) {
+        self.sent.clear();
+        self.withdrawn.clear();
+        self.dirty.clear();
+        self.requests.clear();
+    }
+
+    /// The withdrawn labels of a FEC that a release of `label` (`None`: of all) is about.
+    pub(crate) fn withdrawn_of(&self, fec: Fec, label: Option<Label>) -> Vec<Label> {
+        let all = (fec, Label::IPV4_EXPLICIT_NULL)..=(fec, Label::MAX);
+        self.withdrawn
+            .range(all)
+            .map(|&(_, held)| held)
+            .filter(|&held| label.is_none_or(|l| l == held))
+            .collect()
+    }
+}
+
+/// Counts a message by kind.
+pub(crate) fn count(counters: &mut MessageCounters, kind: MessageType) {
+    let counter = match kind {
+        MessageType::INITIALIZATION => &mut counters.initialization,
+        MessageType::KEEPALIVE => &mut counters.keepalive,
+        MessageType::ADDRESS | MessageType::ADDRESS_WITHDRAW => &mut counters.address,
+        MessageType::LABEL_MAPPING => &mut counters.mapping,
+        MessageType::LABEL_REQUEST | MessageType::LABEL_ABORT_REQUEST => &mut counters.request,
+        MessageType::LABEL_WITHDRAW => &mut counters.withdraw,
+        MessageType::LABEL_RELEASE => &mut counters.release,
+        MessageType::NOTIFICATION => &mut counters.notification,
+        _ => return,
+    };
+    *counter += 1;
+}

@@ -1,0 +1,195 @@
+//! What peers say of addresses and labels, step by step as in RFC 5036 Appendix A. Steps that the decision of
+//! [`super::decide`] takes are named there and here; loop detection (LMp.3 to 8, LRq.1) is off, labels are never asked
+//! for (LMp.1, 2, 28, 29: downstream unsolicited only), and streams are merged (LMp.30).
+
+use contract::{Fec, Label, Tick};
+use wire::ldp::{
+    Addresses, Body, FecTlv, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest, LabelWithdraw,
+    LdpId, Message, MessageId, MessageType, Notification, Status, StatusCode,
+};
+
+use super::Speaker;
+use crate::peer::{Binding, Peer};
+
+impl Speaker {
+    /// A message of an operational session.
+    pub(super) fn label_message(&mut self, now: Tick, id: LdpId, message: Message) {
+        match message.body {
+            Body::Address(Addresses::V4(addresses)) => {
+                let limit = self.config.limits.addresses_per_peer;
+                let Some(peer) = self.peers.get_mut(&id) else { return };
+                for address in addresses {
+                    if peer.addresses.len() < limit || peer.addresses.contains_key(&address) {
+                        peer.addresses.insert(address, false);
+                    }
+                }
+                self.touch_all();
+            }
+            Body::AddressWithdraw(Addresses::V4(addresses)) => {
+                let Some(peer) = self.peers.get_mut(&id) else { return };
+                for address in addresses {
+                    peer.addresses.remove(&address);
+                }
+                self.touch_all();
+            }
+            Body::LabelMapping(mapping) => self.label_mapping(id, message.id, &mapping),
+            Body::LabelWithdraw(withdraw) => self.label_withdraw(id, withdraw),
+            Body::LabelRelease(release) => self.label_release(now, id, &release),
+            Body::LabelRequest(request) => self.label_request(id, message.id, &request),
+            Body::LabelAbortRequest(abort) => self.label_abort_request(id, &abort),
+            // IPv6 addresses are of no use to IPv4 next hops; an advisory notification asks for nothing; the others do
+            // not come here.
+            Body::Address(Addresses::V6(_))
+            | Body::AddressWithdraw(Addresses::V6(_))
+            | Body::Notification(_)
+            | Body::Hello(_)
+            | Body::Initialization(_)
+            | Body::KeepAlive => {}
+        }
+    }
+
+    /// RFC 5036 A.1.2.
+    fn label_mapping(&mut self, id: LdpId, name: MessageId, mapping: &LabelMapping) {
+        let limit = self.config.limits.bindings_per_peer;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        for &prefix in mapping.fecs.prefixes() {
+            let fec = Fec(prefix);
+            match peer.received.get(&fec).copied() {
+                // LMp.9: there is no earlier mapping. One too many is not kept, and said to be not kept.
+                None if peer.received.len() >= limit => {
+                    let about = Some((name, MessageType::LABEL_MAPPING));
+                    notify(peer, StatusCode::NO_LABEL_RESOURCES, about);
+                    release(peer, fec, Some(mapping.label));
+                    continue;
+                }
+                // LMp.10, 10a: another label than before; the earlier one is used no more. What the peer told before
+                // its restart it does not know any more.
+                Some(old) if old.label != mapping.label && !old.stale => release(peer, fec, Some(old.label)),
+                _ => {}
+            }
+            // LMp.13, LMp.16: liberal retention, recorded whoever the next hop is.
+            // TODO-correctness(RFC 5036 §3.3): unknown TLVs with the F bit are not passed on.
+            let binding =
+                Binding { label: mapping.label, hop_count: mapping.hop_count, stale: false, alarmed: false };
+            peer.received.insert(fec, binding);
+            // LMp.11, 12, 14, 15 and 17 to 27 follow from the decision.
+            self.touched.insert(fec);
+        }
+    }
+
+    /// RFC 5036 A.1.5.
+    fn label_withdraw(&mut self, id: LdpId, withdraw: LabelWithdraw) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let matches = |binding: &Binding| withdraw.label.is_none_or(|label| label == binding.label);
+        // LWd.3, LWd.4: forget the mapping; LWd.1 and LWd.5 to 12 follow from the decision.
+        match &withdraw.fec {
+            FecTlv::Wildcard => {
+                let touched = &mut self.touched;
+                peer.received.retain(|&fec, binding| {
+                    let goes = matches(binding);
+                    if goes {
+                        touched.insert(fec);
+                    }
+                    !goes
+                });
+            }
+            FecTlv::Prefixes(fecs) => {
+                for &prefix in fecs.prefixes() {
+                    let fec = Fec(prefix);
+                    if peer.received.get(&fec).is_some_and(matches) {
+                        peer.received.remove(&fec);
+                        self.touched.insert(fec);
+                    }
+                }
+            }
+        }
+        // LWd.2: always, or the peer could never use the label again.
+        peer.send(Body::LabelRelease(LabelRelease {
+            fec: withdraw.fec,
+            label: withdraw.label,
+            status: None,
+        }));
+    }
+
+    /// RFC 5036 A.1.4.
+    fn label_release(&mut self, now: Tick, id: LdpId, release: &LabelRelease) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let fecs: Vec<Fec> = match &release.fec {
+            FecTlv::Prefixes(fecs) => fecs.prefixes().iter().map(|&prefix| Fec(prefix)).collect(),
+            FecTlv::Wildcard => {
+                peer.sent.keys().copied().chain(peer.withdrawn.iter().map(|&(fec, _)| fec)).collect()
+            }
+        };
+        for fec in fecs {
+            // LRl.1, LRl.2: of an unknown FEC there is nothing to find below.
+            // LRl.3, LRl.4: the answer to a Withdraw. LRl.5 to 10 are for labels that LSPs share.
+            for label in peer.withdrawn_of(fec, release.label) {
+                peer.withdrawn.remove(&(fec, label));
+                self.labels.release(now, label, id);
+            }
+            // LRl.6: given back of its own accord.
+            if let Some(told) = peer.sent.get_mut(&fec)
+                && release.label.is_none_or(|label| label == told.label)
+            {
+                told.released = true;
+                self.labels.release(now, told.label, id);
+            }
+        }
+        // LRl.11 to 13: what nobody has any more is free after its hold time.
+    }
+
+    /// RFC 5036 A.1.1.
+    fn label_request(&mut self, id: LdpId, name: MessageId, request: &LabelRequest) {
+        let limit = self.config.limits.bindings_per_peer;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let about = Some((name, MessageType::LABEL_REQUEST));
+        for &prefix in request.fecs.prefixes() {
+            let fec = Fec(prefix);
+            // LRq.2: is there a next hop?
+            let entry = self.fecs.get(&fec).filter(|entry| entry.is_egress() || !entry.route().is_empty());
+            let Some(entry) = entry else {
+                // LRq.5.
+                notify(peer, StatusCode::NO_ROUTE, about);
+                continue;
+            };
+            // LRq.3: is it who asks, and nobody else?
+            let via_source = |next_hop: &crate::NextHop| peer.addresses.contains_key(&next_hop.address);
+            if !entry.is_egress() && entry.route().iter().all(via_source) {
+                // LRq.4.
+                notify(peer, StatusCode::LOOP_DETECTED, about);
+                continue;
+            }
+            // LRq.6 to 8: recorded, once. LRq.9: answered when there is a label, which is now or unsolicited later.
+            // LRq.10 to 12: nothing is asked downstream, since all who have a label say so.
+            if peer.requests.len() < limit && !peer.requests.contains_key(&fec) {
+                peer.requests.insert(fec, name);
+                peer.dirty.insert(fec);
+            }
+        }
+    }
+
+    /// RFC 5036 A.1.3.
+    fn label_abort_request(&mut self, id: LdpId, abort: &LabelAbortRequest) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let before = peer.requests.len();
+        // LAbR.1 to 3: a request that was answered already stays answered.
+        peer.requests.retain(|_, &mut request| request != abort.request);
+        if peer.requests.len() < before {
+            // LAbR.4; LAbR.5 to 8 are for requests passed on.
+            let status = Status {
+                message: Some((abort.request, MessageType::LABEL_REQUEST)),
+                ..Status::new(StatusCode::LABEL_REQUEST_ABORTED)
+            };
+            let aborted = Notification { request: Some(abort.request), ..Notification::new(status) };
+            peer.send(Body::Notification(aborted));
+        }
+    }
+}
+
+fn release(peer: &mut Peer, fec: Fec, label: Option<Label>) {
+    peer.send(Body::LabelRelease(LabelRelease { fec: FecTlv::from(fec.0), label, status: None }));
+}
+
+fn notify(peer: &mut Peer, code: StatusCode, message: Option<(MessageId, MessageType)>) {
+    peer.send(Body::Notification(Notification::new(Status { message, ..Status::new(code) })));
+}

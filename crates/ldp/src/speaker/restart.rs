@@ -1,0 +1,149 @@
+//! Graceful restart (RFC 3478): ours, and a peer's.
+//!
+//! ```text
+//! our restart            preserved labels ──a FEC is usable again──▶ its old label
+//!                               └──────recovery time is up─────────▶ retired
+//! a peer's restart       bindings ──session lost──▶ stale, Waiting ──session up──▶ stale, Recovering
+//!                                                         └─reconnect time, or nothing recovered─▶ flushed
+//!                                                            told again ▶ fresh; recovery time is up ▶ flushed
+//! ```
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use contract::{Fec, Tick};
+use wire::ldp::{FtSession, LdpId, StatusCode};
+
+use super::Speaker;
+use super::decide::{FecEntry, is_host};
+use crate::peer::{Peer, Stale};
+use crate::{DownReason, Event};
+
+/// The longest that bindings of a lost session are kept, whatever the peer wishes (RFC 3478 §3.3, Neighbor Liveness
+/// Timer; its default there is 120 s).
+const NEIGHBOR_LIVENESS: Duration = Duration::from_secs(120);
+
+/// A restart of ours.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    deadline: Tick,
+    /// FECs whose labels are not in use again yet.
+    missing: BTreeSet<Fec>,
+}
+
+impl Recovery {
+    pub(super) const fn deadline(&self) -> Tick {
+        self.deadline
+    }
+}
+
+impl Speaker {
+    /// Whether a restart's recovery is under way.
+    pub fn recovering(&self) -> bool {
+        self.recovery.is_some()
+    }
+
+    pub(super) fn begin_recovery(&mut self, now: Tick) {
+        if !self.config.restarting && self.config.allocations.is_empty() {
+            return;
+        }
+        let mut missing = BTreeSet::new();
+        for (fec, label) in std::mem::take(&mut self.config.allocations) {
+            if is_host(fec) && !self.fecs.contains_key(&fec) && self.labels.reserve(label, fec) {
+                self.fecs.insert(fec, FecEntry::preserved(label));
+                missing.insert(fec);
+            }
+        }
+        self.recovery = Some(Recovery { deadline: now + self.config.recovery, missing });
+    }
+
+    /// What peers are told as the Recovery Time.
+    pub(super) fn recovery_left(&self, now: Tick) -> Duration {
+        match &self.recovery {
+            Some(recovery) if self.config.restarting => recovery.deadline.since(now),
+            _ => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn check_recovery(&mut self, now: Tick) {
+        let Some(recovery) = &mut self.recovery else { return };
+        let fecs = &self.fecs;
+        recovery.missing.retain(|fec| fecs.get(fec).is_some_and(|entry| entry.preserved.is_some()));
+        if recovery.missing.is_empty() {
+            self.end_recovery(now, true);
+        }
+    }
+
+    pub(super) fn recovery_timeout(&mut self, now: Tick) {
+        if self.recovery.as_ref().is_some_and(|recovery| recovery.deadline <= now) {
+            self.end_recovery(now, false);
+        }
+    }
+
+    fn end_recovery(&mut self, now: Tick, complete: bool) {
+        let Some(recovery) = self.recovery.take() else { return };
+        for fec in recovery.missing {
+            if let Some(label) = self.fecs.get_mut(&fec).and_then(|entry| entry.preserved.take()) {
+                self.labels.retire(now, label);
+                self.touched.insert(fec);
+            }
+        }
+        self.events.push_back(Event::RecoveryOver { complete });
+    }
+
+    /// An operational session is lost: what the peer told is kept if it said that it preserves its forwarding, and if it
+    /// is its control that went, not the peer by its own will nor the way to it (RFC 3478 §3.3). Whether it is kept.
+    pub(super) fn lose(&mut self, now: Tick, id: LdpId, reason: DownReason, ft: Option<FtSession>) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let control_lost =
+            matches!(reason, DownReason::Closed | DownReason::Local(StatusCode::KEEPALIVE_TIMER_EXPIRED));
+        let wish = ft.map_or(Duration::ZERO, |ft| ft.reconnect.duration());
+        let kept = control_lost && !wish.is_zero() && !self.stopped;
+        if kept {
+            peer.stale = Some(Stale::Waiting(now + wish.min(NEIGHBOR_LIVENESS)));
+            peer.addresses.values_mut().for_each(|stale| *stale = true);
+            peer.received.values_mut().for_each(|binding| binding.stale = true);
+            // The peer's forwarding goes on with our labels, so none of them is free. What it is told is told anew.
+            peer.forget_sent();
+        } else {
+            peer.stale = None;
+            peer.addresses.clear();
+            peer.received.clear();
+            peer.forget_sent();
+            self.labels.release_all(now, id, |_, _| false);
+        }
+        self.touch_all();
+        kept
+    }
+
+    /// A peer's session is operational again: what was kept is given time to be told anew, if the peer says that it
+    /// preserved its forwarding (RFC 3478 §3.3.1).
+    pub(super) fn peer_returned(&mut self, now: Tick, id: LdpId) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.stale.is_some()) else { return };
+        let ft = peer.session().and_then(|session| session.peer_ft);
+        let recovery = ft.map_or(Duration::ZERO, |ft| ft.recovery.duration()).min(self.config.recovery);
+        if recovery.is_zero() {
+            self.flush_stale(now, id);
+        } else {
+            peer.stale = Some(Stale::Recovering(now + recovery));
+        }
+    }
+
+    pub(super) fn stale_timeouts(&mut self, now: Tick) {
+        let due = |peer: &Peer| peer.stale.is_some_and(|stale| stale.deadline() <= now);
+        let ids: Vec<LdpId> = self.peers.iter().filter(|(_, peer)| due(peer)).map(|(&id, _)| id).collect();
+        for id in ids {
+            self.flush_stale(now, id);
+            self.remove_if_gone(id);
+        }
+    }
+
+    fn flush_stale(&mut self, now: Tick, id: LdpId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.stale = None;
+        peer.addresses.retain(|_, stale| !*stale);
+        peer.received.retain(|_, binding| !binding.stale);
+        self.labels.release_all(now, id, |fec, label| peer.uses(fec, label));
+        self.touch_all();
+    }
+}

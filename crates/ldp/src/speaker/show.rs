@@ -1,0 +1,82 @@
+//! What people are shown.
+
+use std::collections::BTreeSet;
+
+use contract::{Fec, Tick};
+
+use super::Speaker;
+use crate::peer::{Link, Peer};
+use crate::session::Session;
+use crate::{Adjacency, Counters, LdpId, LibEntry, Neighbor, Received, Sent, SentState, SessionState};
+
+impl Speaker {
+    /// All neighbors, by LDP identifier.
+    pub fn neighbors(&self, now: Tick) -> Vec<Neighbor> {
+        self.peers.iter().map(|(&id, peer)| self.neighbor(now, id, peer)).collect()
+    }
+
+    fn neighbor(&self, now: Tick, id: LdpId, peer: &Peer) -> Neighbor {
+        let adjacencies = self.discovery.adjacencies_of(id).map(|(interface, adjacency)| Adjacency {
+            interface,
+            name: self.discovery.interface(interface).map(|known| known.name.clone()).unwrap_or_default(),
+            source: adjacency.source,
+            hold: adjacency.hold,
+        });
+        let operational = peer.session().filter(|session| session.is_operational());
+        Neighbor {
+            peer: id,
+            transport_address: peer.transport,
+            adjacencies: adjacencies.collect(),
+            session: match &peer.link {
+                Link::Idle(_) | Link::Connecting(..) => SessionState::NonExistent,
+                Link::Session(session) => session.state,
+            },
+            active: peer.active,
+            up_for: operational.and_then(|session| session.up_since).map(|since| now.since(since)),
+            keepalive: operational.map(|session: &Session| session.hold),
+            last_down: peer.last_down,
+            stale: peer.stale.is_some(),
+            addresses: peer.addresses.keys().copied().collect(),
+            received: peer.received.len(),
+            sent: peer.sent.values().filter(|told| !told.released).count(),
+            counters: peer.counters,
+        }
+    }
+
+    /// The label information base, by FEC and peer. A FEC whose withdrawn label a peer has not released yet has a row for
+    /// it beside that of its present label.
+    pub fn lib(&self) -> Vec<LibEntry> {
+        let mut rows: Vec<LibEntry> = self.peers.iter().flat_map(|(&id, peer)| self.rows(id, peer)).collect();
+        rows.sort_by_key(|row| (row.fec, row.peer));
+        rows
+    }
+
+    fn rows(&self, id: LdpId, peer: &Peer) -> Vec<LibEntry> {
+        let fecs: BTreeSet<Fec> = peer.received.keys().chain(peer.sent.keys()).copied().collect();
+        let current = fecs.into_iter().map(|fec| LibEntry {
+            fec,
+            peer: id,
+            received: peer.received.get(&fec).map(|binding| Received {
+                label: binding.label,
+                in_use: self.fecs.get(&fec).is_some_and(|entry| entry.uses(id, binding.label)),
+                stale: binding.stale,
+            }),
+            sent: peer.sent.get(&fec).map(|told| Sent {
+                label: told.label,
+                state: if told.released { SentState::Released } else { SentState::Mapped },
+            }),
+        });
+        let withdrawn = peer.withdrawn.iter().map(|&(fec, label)| LibEntry {
+            fec,
+            peer: id,
+            received: None,
+            sent: Some(Sent { label, state: SentState::Withdrawn }),
+        });
+        current.chain(withdrawn).collect()
+    }
+
+    /// What was counted with no peer.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+}
