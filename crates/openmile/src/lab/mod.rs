@@ -19,6 +19,7 @@ mod plan;
 mod reach;
 mod sandbox;
 mod screen;
+mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
