@@ -10,6 +10,8 @@ use super::{LinkIndex, Netlink, NetlinkError};
 
 /// The loopback device, which every network namespace has under this index.
 pub(crate) const LOOPBACK: LinkIndex = LinkIndex(1);
+/// The label (IFA_LABEL) of addresses that we put on the loopback device: whichever process finds one knows it is ours.
+const LABEL: &str = "lo:openmile";
 
 /// An address on a device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Assigned {
     pub(crate) link: LinkIndex,
     /// The address.
     pub(crate) address: Ipv4Addr,
+    /// Whether [`add_host`] put it there.
+    pub(crate) ours: bool,
 }
 
 /// All IPv4 addresses of this namespace.
@@ -33,13 +37,14 @@ pub(crate) async fn all(netlink: &Netlink) -> Result<Vec<Assigned>, NetlinkError
     Ok(found)
 }
 
-/// Puts a host address (/32) on the loopback device; `false` if it was there already.
-pub(crate) async fn add_host(netlink: &Netlink, host: Ipv4Addr) -> Result<bool, NetlinkError> {
-    let added = netlink.handle().address().add(LOOPBACK.0, IpAddr::V4(host), 32).execute().await;
+/// Puts a host address (/32) on the loopback device, if it is not there already.
+pub(crate) async fn add_host(netlink: &Netlink, host: Ipv4Addr) -> Result<(), NetlinkError> {
+    let mut request = netlink.handle().address().add(LOOPBACK.0, IpAddr::V4(host), 32);
+    request.message_mut().attributes.push(AddressAttribute::Label(LABEL.to_owned()));
+    let added = request.execute().await;
     match added.map_err(|error| NetlinkError::of(format!("adding {host}/32 to the loopback device"), error)) {
-        Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+        done => done,
     }
 }
 
@@ -55,14 +60,15 @@ pub(crate) async fn remove_host(netlink: &Netlink, host: Ipv4Addr) -> Result<(),
 }
 
 fn assigned(message: &AddressMessage) -> Option<Assigned> {
-    // IFA_LOCAL is the device's own; IFA_ADDRESS is the other end's on point-to-point devices.
-    let local = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
-        _ => None,
-    });
-    let other = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(IpAddr::V4(address)) => Some(*address),
-        _ => None,
-    });
-    Some(Assigned { link: LinkIndex(message.header.index), address: local.or(other)? })
+    let (mut local, mut other, mut ours) = (None, None, false);
+    for attribute in &message.attributes {
+        match attribute {
+            // IFA_LOCAL is the device's own; IFA_ADDRESS is the other end's on point-to-point devices.
+            AddressAttribute::Local(IpAddr::V4(address)) => local = Some(*address),
+            AddressAttribute::Address(IpAddr::V4(address)) => other = Some(*address),
+            AddressAttribute::Label(label) => ours = label == LABEL,
+            _ => {}
+        }
+    }
+    Some(Assigned { link: LinkIndex(message.header.index), address: local.or(other)?, ours })
 }

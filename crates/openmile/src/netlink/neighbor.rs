@@ -4,7 +4,9 @@
 //! Linux 5.16); where it refuses, the entry is used from time to time instead.
 
 use futures_util::StreamExt;
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -49,7 +51,7 @@ pub(crate) async fn release(netlink: &Netlink, neighbor: NextHop) -> Result<(), 
 /// All IPv4 neighbours that the kernel knows.
 pub(crate) async fn all(netlink: &Netlink) -> Result<Vec<Resolution>, NetlinkError> {
     let mut answers =
-        std::pin::pin!(netlink.handle().neighbours().get().set_family(rtnetlink::IpVersion::V4).execute());
+        std::pin::pin!(netlink.handle().neighbours().get().set_address_family(AddressFamily::Inet).execute());
     let mut found = Vec::new();
     while let Some(message) = answers.next().await {
         let message = message.map_err(|error| NetlinkError::of("the neighbours", error))?;

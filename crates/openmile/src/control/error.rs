@@ -1,0 +1,57 @@
+//! Why control cannot run, each in one sentence with its remedy.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use miette::Diagnostic;
+
+/// Why control cannot start. Trying again cures none of these.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub(crate) enum StartError {
+    /// The network file has no such node.
+    #[error("there is no node `{0}` in the network file")]
+    NoSuchNode(String),
+    /// Port 646 is another's.
+    #[error("another LDP speaker runs on this machine (ldpd of FRR?): port 646 is in use")]
+    #[diagnostic(help("stop it, or give openmile a network namespace of its own"))]
+    LdpPortInUse,
+    /// No right to port 646.
+    #[error("no right to open LDP's port 646")]
+    #[diagnostic(help("run as root, or with CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW"))]
+    LdpPortDenied,
+    /// The transport address is not here.
+    #[error("the node's transport address {0} is on no device of this machine")]
+    #[diagnostic(help("put it on the loopback device: ip addr add {0}/32 dev lo"))]
+    NoTransportAddress(Ipv4Addr),
+    /// LDP's port could not be opened.
+    #[error("LDP's port 646 at {0} cannot be opened: {1}")]
+    LdpPort(Ipv4Addr, #[source] io::Error),
+    /// A backbone port is not there.
+    #[error("there is no network device `{0}`, which the network file has as a backbone port of this node")]
+    #[diagnostic(help("create it, or correct the port's name in the network file"))]
+    NoSuchDevice(String),
+    /// The forwarder could not open a port.
+    #[error("port `{port}` cannot be used: {why}")]
+    PortUnusable {
+        /// The device.
+        port: String,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// A FEC's address could not be put on the loopback device.
+    #[error("the address {0} cannot be put on the loopback device: {1}")]
+    #[diagnostic(help("run as root, or with CAP_NET_ADMIN"))]
+    Address(Ipv4Addr, String),
+}
+
+impl StartError {
+    /// Why port 646 at this address cannot be opened.
+    pub(crate) fn ldp_port(transport: Ipv4Addr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::LdpPortInUse,
+            io::ErrorKind::PermissionDenied => Self::LdpPortDenied,
+            io::ErrorKind::AddrNotAvailable => Self::NoTransportAddress(transport),
+            _ => Self::LdpPort(transport, error),
+        }
+    }
+}

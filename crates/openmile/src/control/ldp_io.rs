@@ -1,0 +1,317 @@
+//! LDP's sockets: one UDP socket per backbone device for Hellos, a TCP listener, and the sessions' connections.
+//!
+//! Each socket is a task that feeds the event loop's bounded queue, so a peer that sends faster than the loop reads is
+//! slowed down by TCP. What is to be written is bounded by the speaker, which is told what was.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ldp::{Action, ConnId, InterfaceId};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::Input;
+use super::ldp_socket::{self, GROUP, PORT};
+
+/// How long a connection attempt may take.
+const CONNECT_TIME: Duration = Duration::from_secs(30);
+/// How long what is still to be written to a closed connection is tried.
+const LINGER: Duration = Duration::from_secs(1);
+/// Octets read at once from a connection.
+const READ_CHUNK: usize = 16 * 1024;
+/// Octets of the longest datagram; a Hello has less than 100.
+const DATAGRAM: usize = 4096;
+
+/// What came by a socket.
+#[derive(Debug)]
+pub(crate) enum LdpInput {
+    /// A datagram on a device.
+    Datagram(InterfaceId, SocketAddrV4, Vec<u8>),
+    /// Somebody connected.
+    Accepted(TcpStream, SocketAddrV4),
+    /// A connection that was asked for is there.
+    Connected(ConnId),
+    /// A connection that was asked for could not be made.
+    ConnectFailed(ConnId),
+    /// Octets came.
+    Stream(ConnId, Vec<u8>),
+    /// The kernel took this many octets.
+    Written(ConnId, usize),
+    /// The connection is no more.
+    Closed(ConnId),
+}
+
+/// LDP's sockets.
+pub(crate) struct LdpIo {
+    transport: Ipv4Addr,
+    inputs: mpsc::Sender<Input>,
+    hellos: BTreeMap<InterfaceId, HelloSocket>,
+    connections: HashMap<ConnId, Connection>,
+    accepted: u64,
+    tasks: JoinSet<()>,
+}
+
+struct HelloSocket {
+    socket: Arc<UdpSocket>,
+    reader: AbortHandle,
+}
+
+struct Connection {
+    commands: UnboundedSender<Command>,
+    task: AbortHandle,
+    established: bool,
+}
+
+enum Command {
+    Write(Vec<u8>),
+    RequireGtsm,
+}
+
+impl LdpIo {
+    /// Accepts connections from now on; see [`ldp_socket::listen`] for the listener.
+    pub(crate) fn new(transport: Ipv4Addr, listener: TcpListener, inputs: mpsc::Sender<Input>) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, inputs.clone()));
+        Self { transport, inputs, hellos: BTreeMap::new(), connections: HashMap::new(), accepted: 0, tasks }
+    }
+
+    /// Sends and receives Hellos on this device, if it does not yet.
+    pub(crate) fn open_interface(&mut self, interface: InterfaceId, device: &str) -> io::Result<()> {
+        if self.hellos.contains_key(&interface) {
+            return Ok(());
+        }
+        let socket = Arc::new(ldp_socket::hellos(interface, device)?);
+        let reader = self.tasks.spawn(receive(Arc::clone(&socket), interface, self.inputs.clone()));
+        self.hellos.insert(interface, HelloSocket { socket, reader });
+        Ok(())
+    }
+
+    /// No more Hellos on this device.
+    pub(crate) fn close_interface(&mut self, interface: InterfaceId) {
+        if let Some(hello) = self.hellos.remove(&interface) {
+            hello.reader.abort();
+        }
+    }
+
+    /// Names a connection that was accepted, and reads from it from now on.
+    pub(crate) fn adopt(&mut self, stream: TcpStream) -> ConnId {
+        let conn = ConnId(self.accepted);
+        self.accepted += 1;
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let task = self.tasks.spawn(converse(stream, conn, receiver, self.inputs.clone()));
+        self.connections.insert(conn, Connection { commands, task, established: true });
+        conn
+    }
+
+    /// Whether the speaker is to hear of this connection; takes note of what happened to it.
+    pub(crate) fn concerns(&mut self, input: &LdpInput) -> bool {
+        match input {
+            LdpInput::Datagram(interface, ..) => self.hellos.contains_key(interface),
+            LdpInput::Accepted(..) => true,
+            LdpInput::Connected(conn) => {
+                let connection = self.connections.get_mut(conn);
+                connection.map(|connection| connection.established = true).is_some()
+            }
+            LdpInput::Stream(conn, _) | LdpInput::Written(conn, _) => self.connections.contains_key(conn),
+            LdpInput::ConnectFailed(conn) | LdpInput::Closed(conn) => self.connections.remove(conn).is_some(),
+        }
+    }
+
+    /// Does what the speaker asks for.
+    pub(crate) fn act(&mut self, action: Action) {
+        match action {
+            Action::SendHello { interface, octets } => self.send_hello(interface, &octets),
+            Action::Connect { conn, local, remote } => {
+                let (commands, receiver) = mpsc::unbounded_channel();
+                debug_assert_eq!(local, self.transport);
+                let task = self.tasks.spawn(connect(local, remote, conn, receiver, self.inputs.clone()));
+                self.connections.insert(conn, Connection { commands, task, established: false });
+            }
+            Action::RequireGtsm { conn } => self.command(conn, Command::RequireGtsm),
+            Action::Write { conn, octets } => self.command(conn, Command::Write(octets)),
+            Action::Close { conn } => {
+                if let Some(connection) = self.connections.remove(&conn)
+                    && !connection.established
+                {
+                    connection.task.abort();
+                }
+                // Else the task sees that its commands ended, and lingers.
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Waits until what was written is on its way, for a short time.
+    pub(crate) async fn finish(mut self) {
+        for (_, hello) in std::mem::take(&mut self.hellos) {
+            hello.reader.abort();
+        }
+        let writers = self.connections.drain().map(|(_, connection)| connection.task).collect::<Vec<_>>();
+        let done = async {
+            while writers.iter().any(|task| !task.is_finished()) && self.tasks.join_next().await.is_some() {}
+        };
+        let _ = timeout(LINGER, done).await;
+    }
+
+    fn send_hello(&self, interface: InterfaceId, octets: &[u8]) {
+        let Some(hello) = self.hellos.get(&interface) else { return };
+        let to = SocketAddr::from((GROUP, PORT));
+        // A Hello that cannot be sent now is like one that is lost: the next one follows soon.
+        if let Err(error) = hello.socket.try_send_to(octets, to) {
+            tracing::debug!("a Hello on interface {} could not be sent: {error}", interface.0);
+        }
+    }
+
+    fn command(&self, conn: ConnId, command: Command) {
+        if let Some(connection) = self.connections.get(&conn) {
+            // A task that is gone has said so; the loop has not heard it yet.
+            let _ = connection.commands.send(command);
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, inputs: mpsc::Sender<Input>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, SocketAddr::V4(remote))) => {
+                if inputs.send(Input::Ldp(LdpInput::Accepted(stream, remote))).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            // Out of descriptors, or the peer gave up meanwhile: neither ends the listener.
+            Err(error) => {
+                tracing::warn!("an LDP connection could not be accepted: {error}");
+                let _ = timeout(Duration::from_millis(100), inputs.closed()).await;
+            }
+        }
+    }
+}
+
+async fn receive(socket: Arc<UdpSocket>, interface: InterfaceId, inputs: mpsc::Sender<Input>) {
+    let mut buffer = [0; DATAGRAM];
+    loop {
+        match socket.recv_from(&mut buffer).await {
+            Ok((len, SocketAddr::V4(source))) => {
+                let octets = buffer.get(..len).unwrap_or_default().to_vec();
+                let input = Input::Ldp(LdpInput::Datagram(interface, source, octets));
+                if inputs.send(input).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!("interface {}: {error}", interface.0);
+                let _ = timeout(Duration::from_millis(100), inputs.closed()).await;
+            }
+        }
+    }
+}
+
+async fn connect(
+    local: Ipv4Addr,
+    remote: SocketAddrV4,
+    conn: ConnId,
+    commands: UnboundedReceiver<Command>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let attempt = async {
+        let socket = TcpSocket::new_v4()?;
+        ldp_socket::session_options(&socket)?;
+        socket.bind(SocketAddr::from((local, 0)))?;
+        socket.connect(SocketAddr::V4(remote)).await
+    };
+    match timeout(CONNECT_TIME, attempt).await {
+        Ok(Ok(stream)) => {
+            let _ = inputs.send(Input::Ldp(LdpInput::Connected(conn))).await;
+            converse(stream, conn, commands, inputs).await;
+        }
+        failed => {
+            match failed {
+                Ok(Err(error)) => tracing::debug!("LDP connection to {remote}: {error}"),
+                _ => tracing::debug!("LDP connection to {remote}: no answer in {CONNECT_TIME:?}"),
+            }
+            let _ = inputs.send(Input::Ldp(LdpInput::ConnectFailed(conn))).await;
+        }
+    }
+}
+
+/// Reads and writes until either end closes; the loop does so by dropping the sender of commands.
+async fn converse(
+    stream: TcpStream,
+    conn: ConnId,
+    mut commands: UnboundedReceiver<Command>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let _ = stream.set_nodelay(true);
+    let asked_to_close = tokio::select! {
+        () = read(&stream, conn, &inputs) => false,
+        closed = write(&stream, conn, &mut commands, &inputs) => closed,
+    };
+    if !asked_to_close {
+        let _ = inputs.send(Input::Ldp(LdpInput::Closed(conn))).await;
+    }
+}
+
+async fn read(stream: &TcpStream, conn: ConnId, inputs: &mpsc::Sender<Input>) {
+    let mut buffer = vec![0; READ_CHUNK];
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(len) => {
+                let octets = buffer.get(..len).unwrap_or_default().to_vec();
+                if inputs.send(Input::Ldp(LdpInput::Stream(conn, octets))).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// `true` if the loop closed the connection, `false` if it failed.
+async fn write(
+    stream: &TcpStream,
+    conn: ConnId,
+    commands: &mut UnboundedReceiver<Command>,
+    inputs: &mpsc::Sender<Input>,
+) -> bool {
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::RequireGtsm => {
+                if let Err(error) = ldp_socket::require_gtsm(stream) {
+                    tracing::warn!("GTSM cannot be required of an LDP session: {error}");
+                }
+            }
+            Command::Write(octets) => {
+                let mut rest = &octets[..];
+                while !rest.is_empty() {
+                    // Lingering is bounded once the loop has dropped its end.
+                    let patience = if commands.is_closed() { LINGER } else { Duration::MAX };
+                    match timeout(patience, stream.writable()).await {
+                        Ok(Ok(())) => {}
+                        _ => return commands.is_closed(),
+                    }
+                    match stream.try_write(rest) {
+                        Ok(len) => {
+                            rest = rest.get(len..).unwrap_or_default();
+                            let _ = inputs.send(Input::Ldp(LdpInput::Written(conn, len))).await;
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(_) => return false,
+                    }
+                }
+            }
+        }
+    }
+    true
+}

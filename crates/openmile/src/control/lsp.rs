@@ -1,0 +1,308 @@
+//! From what is known of each FEC to what the forwarder should hold of it, and what an operator is shown.
+//!
+//! Pure: [`Known`] in, [`Lsps`] out; nothing is remembered in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use api::{FecOperation, FecState};
+use contract::{
+    Asn, Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack, Nhlfe,
+    PortId, ReturnRoute,
+};
+use ldp::{LabeledNextHop, LdpId, Role};
+use network::{HandoffView, NodeView};
+
+use super::kernel::Interface;
+use super::ledger::Key;
+use crate::netlink::LinkIndex;
+use crate::netlink::route::{HostRoute, NextHop};
+use contract::MacAddr;
+
+/// What the kernel said.
+#[derive(Debug, Default)]
+pub(crate) struct KernelView {
+    /// Backbone ports that are up.
+    pub(crate) interfaces: BTreeMap<PortId, Interface>,
+    /// Routes to FECs' addresses.
+    pub(crate) routes: BTreeMap<Ipv4Addr, HostRoute>,
+    /// Ethernet addresses of their next hops.
+    pub(crate) macs: BTreeMap<NextHop, MacAddr>,
+}
+
+impl KernelView {
+    /// The backbone port of a device.
+    pub(crate) fn port(&self, link: LinkIndex) -> Option<PortId> {
+        self.interfaces.iter().find(|(_, interface)| interface.link == link).map(|(port, _)| *port)
+    }
+}
+
+/// All that LSPs depend on.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// What the network file says of this node.
+    pub(crate) view: &'a NodeView,
+    /// What LDP decided.
+    pub(crate) ldp: &'a BTreeMap<Fec, ldp::FecState>,
+    /// FECs to which the next hop bound a null label.
+    pub(crate) null_labels: &'a BTreeSet<Fec>,
+    /// Bindings in use that are kept from before the neighbour's restart.
+    pub(crate) stale: &'a BTreeSet<(Fec, LdpId)>,
+    /// What the kernel said.
+    pub(crate) kernel: &'a KernelView,
+    /// The handoffs whose next hops all answer.
+    pub(crate) handoffs: &'a BTreeMap<Circuit, Handoff>,
+}
+
+/// What follows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Lsps {
+    /// Everything learned that the forwarder should hold.
+    pub(crate) changes: Vec<Change>,
+    /// What an operator is shown.
+    pub(crate) rows: Vec<LspRow>,
+}
+
+/// A row of the FEC table, without names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LspRow {
+    /// The FEC.
+    pub(crate) fec: Fec,
+    /// The label that packets arrive with.
+    pub(crate) in_label: Option<Label>,
+    /// What is done.
+    pub(crate) operation: FecOperation,
+    /// Where packets go, and with which label.
+    pub(crate) out: Out,
+    /// [`FecState::Up`]: as far as control is concerned.
+    pub(crate) state: FecState,
+    /// What the forwarder must hold for it.
+    pub(crate) installed_as: Option<Key>,
+}
+
+/// Where packets of a row go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Out {
+    /// Nowhere.
+    Nowhere,
+    /// To a backbone neighbour.
+    Neighbor(Label, Ipv4Addr, Option<PortId>),
+    /// Out of a handoff.
+    Handoff(Circuit),
+    /// To this node's subscribers of the ISP.
+    Subscribers,
+}
+
+/// What follows from what is known.
+pub(crate) fn lsps(known: Known) -> Lsps {
+    let mut lsps = Lsps::default();
+    lsps.changes
+        .extend(known.handoffs.iter().map(|(circuit, handoff)| Change::Handoff(*circuit, Some(*handoff))));
+    for &fec in known.view.fecs.keys() {
+        let state = known.ldp.get(&fec);
+        let handoffs: Vec<_> = known.view.handoffs.iter().filter(|handoff| handoff.fec == fec).collect();
+        let headend = known.view.headends.iter().find(|headend| headend.return_fec == fec);
+        if let Some(headend) = headend {
+            return_egress(fec, headend.isp, state, &mut lsps);
+        } else if handoffs.is_empty() {
+            passing(fec, state, known, &mut lsps);
+        } else {
+            handoff_egress(fec, &handoffs, state, known, &mut lsps);
+        }
+    }
+    ftns(known, &mut lsps.changes);
+    return_routes(known, &mut lsps.changes);
+    lsps
+}
+
+/// During recovery: what the forwarder still holds stays where nothing better is known yet.
+pub(crate) fn keep_working(changes: &mut Vec<Change>, inherited: &[Change]) {
+    let known: BTreeSet<Key> = changes.iter().filter(|change| leads_somewhere(change)).map(Key::of).collect();
+    let kept: Vec<_> = inherited
+        .iter()
+        .filter(|change| leads_somewhere(change) && !known.contains(&Key::of(change)))
+        .cloned()
+        .collect();
+    let kept_keys: BTreeSet<Key> = kept.iter().map(Key::of).collect();
+    changes.retain(|change| !kept_keys.contains(&Key::of(change)));
+    changes.extend(kept);
+}
+
+fn leads_somewhere(change: &Change) -> bool {
+    match change {
+        Change::Ilm(_, Some(ilm)) => !matches!(&ilm.action, IlmAction::Swap(nhlfes) if nhlfes.is_empty()),
+        Change::Ftn(_, Some(ftn)) => !ftn.choices.is_empty(),
+        Change::ReturnRoute(_, Some(route)) => !route.nhlfes.is_empty(),
+        // Handoffs are assumed and probed at once: what is known of them is never less than what was inherited.
+        _ => false,
+    }
+}
+
+fn egress_label(state: Option<&ldp::FecState>) -> Option<Label> {
+    state.filter(|state| state.role == Role::Egress)?.in_label
+}
+
+fn return_egress(fec: Fec, isp: Asn, state: Option<&ldp::FecState>, lsps: &mut Lsps) {
+    let in_label = egress_label(state);
+    if let Some(label) = in_label {
+        let action = IlmAction::PopToSubscribers { isp };
+        lsps.changes.push(Change::Ilm(label, Some(Ilm { fec, action })));
+    }
+    lsps.rows.push(LspRow {
+        fec,
+        in_label,
+        operation: FecOperation::Pop,
+        out: Out::Subscribers,
+        state: if in_label.is_some() { FecState::Up } else { FecState::Pending },
+        installed_as: in_label.map(Key::Ilm),
+    });
+}
+
+fn handoff_egress(
+    fec: Fec,
+    handoffs: &[&HandoffView],
+    state: Option<&ldp::FecState>,
+    known: Known,
+    lsps: &mut Lsps,
+) {
+    let in_label = egress_label(state);
+    let live = |handoff: &HandoffView| known.handoffs.contains_key(&handoff.circuit);
+    // Of several handoffs with one FEC on one node, the preferred one takes the packets.
+    let taking =
+        handoffs.iter().filter(|h| live(h)).max_by_key(|h| (h.preference, std::cmp::Reverse(h.circuit)));
+    if let (Some(label), Some(handoff)) = (in_label, taking) {
+        let action = IlmAction::PopToHandoff { isp: handoff.isp, handoff: handoff.circuit };
+        lsps.changes.push(Change::Ilm(label, Some(Ilm { fec, action })));
+    }
+    lsps.rows.extend(handoffs.iter().map(|handoff| LspRow {
+        fec,
+        in_label,
+        operation: FecOperation::Pop,
+        out: Out::Handoff(handoff.circuit),
+        state: match (live(handoff), in_label) {
+            (false, _) => FecState::HandoffDown,
+            (true, None) => FecState::Pending,
+            (true, Some(_)) => FecState::Up,
+        },
+        installed_as: in_label.map(Key::Ilm),
+    }));
+}
+
+/// A FEC of another node: swapped here, and pushed where its packets enter here.
+fn passing(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {
+    let next_hops = state.map_or(&[][..], |state| &state.next_hops);
+    let in_label = state.and_then(|state| state.in_label);
+    if let Some(key) = enters_here(fec, known.view) {
+        lsps.rows.extend(passing_rows(fec, None, FecOperation::Push, next_hops, Some(key), known));
+    }
+    if let Some(label) = in_label {
+        let action = IlmAction::Swap(nhlfes(next_hops, known.kernel));
+        lsps.changes.push(Change::Ilm(label, Some(Ilm { fec, action })));
+    }
+    if in_label.is_some() || enters_here(fec, known.view).is_none() {
+        let key = in_label.map(Key::Ilm);
+        lsps.rows.extend(passing_rows(fec, in_label, FecOperation::Swap, next_hops, key, known));
+    }
+}
+
+/// What the forwarder holds for packets that enter the LSP here; `None` if none do.
+fn enters_here(fec: Fec, view: &NodeView) -> Option<Key> {
+    let headend = view.headends.iter().find(|headend| headend.fecs.iter().any(|isp_fec| isp_fec.fec == fec));
+    let to_isp = headend.map(|headend| Key::Ftn(headend.isp));
+    let route = view.return_routes.iter().find(|route| route.fec == fec);
+    to_isp.or(route.map(|route| Key::ReturnRoute(route.prefix)))
+}
+
+fn passing_rows(
+    fec: Fec,
+    in_label: Option<Label>,
+    operation: FecOperation,
+    next_hops: &[LabeledNextHop],
+    installed_as: Option<Key>,
+    known: Known,
+) -> Vec<LspRow> {
+    let row = |out, state| LspRow { fec, in_label, operation, out, state, installed_as };
+    if next_hops.is_empty() {
+        return vec![row(Out::Nowhere, without_next_hops(fec, known))];
+    }
+    let rows = next_hops.iter().map(|next_hop| {
+        let port = known.kernel.port(LinkIndex(next_hop.interface.0));
+        let state = if nhlfe(next_hop, known.kernel).is_none() {
+            FecState::Pending
+        } else if known.stale.contains(&(fec, next_hop.peer)) {
+            FecState::Stale
+        } else {
+            FecState::Up
+        };
+        row(Out::Neighbor(next_hop.label, next_hop.address, port), state)
+    });
+    rows.collect()
+}
+
+fn without_next_hops(fec: Fec, known: Known) -> FecState {
+    match fec.0.addr() {
+        IpAddr::V4(host) if !known.kernel.routes.contains_key(&host) => FecState::NoRoute,
+        _ if known.null_labels.contains(&fec) => FecState::NullLabel,
+        _ => FecState::NoLabel,
+    }
+}
+
+fn nhlfes(next_hops: &[LabeledNextHop], kernel: &KernelView) -> Vec<Nhlfe> {
+    next_hops.iter().filter_map(|next_hop| nhlfe(next_hop, kernel)).collect()
+}
+
+/// `None` until the next hop's Ethernet address is known.
+fn nhlfe(next_hop: &LabeledNextHop, kernel: &KernelView) -> Option<Nhlfe> {
+    let link = LinkIndex(next_hop.interface.0);
+    Some(Nhlfe {
+        // What is no real label does not come this far; if it did, it would carry no packet.
+        push: LabelStack::new(&[next_hop.label]).ok()?,
+        port: kernel.port(link)?,
+        next_hop: IpAddr::V4(next_hop.address),
+        mac: *kernel.macs.get(&NextHop { address: next_hop.address, link })?,
+    })
+}
+
+fn nhlfes_of(fec: Fec, known: Known) -> Vec<Nhlfe> {
+    known.ldp.get(&fec).map_or_else(Vec::new, |state| nhlfes(&state.next_hops, known.kernel))
+}
+
+/// For each ISP the live FECs of the best preference, and among those the ones with the lowest route metric.
+fn ftns(known: Known, changes: &mut Vec<Change>) {
+    for headend in &known.view.headends {
+        let live: Vec<_> = headend
+            .fecs
+            .iter()
+            .map(|isp_fec| (isp_fec, nhlfes_of(isp_fec.fec, known)))
+            .filter(|(_, nhlfes)| !nhlfes.is_empty())
+            .map(|(isp_fec, nhlfes)| {
+                let rank = (std::cmp::Reverse(isp_fec.preference), metric(isp_fec.fec, known));
+                (rank, FtnChoice { fec: isp_fec.fec, nhlfes })
+            })
+            .collect();
+        let best = live.iter().map(|(rank, _)| *rank).min();
+        let mut choices: Vec<_> =
+            live.into_iter().filter(|(rank, _)| Some(*rank) == best).map(|(_, choice)| choice).collect();
+        choices.sort_by_key(|choice| choice.fec);
+        changes.push(Change::Ftn(headend.isp, Some(Ftn { choices })));
+    }
+}
+
+fn metric(fec: Fec, known: Known) -> u32 {
+    match fec.0.addr() {
+        IpAddr::V4(host) => known.kernel.routes.get(&host).map_or(u32::MAX, |route| route.metric),
+        IpAddr::V6(_) => u32::MAX,
+    }
+}
+
+fn return_routes(known: Known, changes: &mut Vec<Change>) {
+    for route in &known.view.return_routes {
+        let (prefix, fec): (IspPrefix, Fec) = (route.prefix, route.fec);
+        let nhlfes = nhlfes_of(fec, known);
+        changes.push(Change::ReturnRoute(prefix, Some(ReturnRoute { fec, nhlfes })));
+    }
+}
+
+#[cfg(test)]
+#[path = "lsp/tests.rs"]
+mod tests;

@@ -1,0 +1,429 @@
+//! The node's state, and what follows when something happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use api::Event;
+use contract::{
+    Change, Circuit, Fec, Generation, PortConfig, PortId, PortKind, PortState, PuntReason, Settings, Tick,
+    ToControl, ToForwarder,
+};
+use ipnet::Ipv4Net;
+use ldp::{InterfaceId, LdpId, Speaker};
+use network::{Network, NodeView};
+use tokio::sync::mpsc;
+
+use super::Input;
+use super::error::StartError;
+use super::events::EventBus;
+use super::forwarder_link::{ForwarderInput, ForwarderLink, Inherited};
+use super::handoffs::{self, Handoffs};
+use super::kernel::{Interface, KernelEvent};
+use super::ldp_io::{LdpInput, LdpIo};
+use super::lsp::{self, KernelView, Known, LspRow, Lsps};
+use super::start::{self, Parts};
+use super::subscribers::{self, Subscribers};
+use crate::netlink::LinkIndex;
+
+mod fecs;
+
+/// The node's state. Handlers take what happened; [`Node::settle`] says what follows.
+pub(crate) struct Node {
+    pub(super) network: Network,
+    pub(super) view: NodeView,
+    pub(super) events: EventBus,
+    pub(super) counters: PathBuf,
+    pub(super) link: ForwarderLink,
+    io: LdpIo,
+    pub(super) speaker: Speaker,
+    pub(super) kernel: KernelView,
+    pub(super) handoffs: Handoffs,
+    pub(super) subscribers: Subscribers,
+    pub(super) ports: BTreeMap<PortId, PortState>,
+    /// What LDP decided of each FEC.
+    ldp_fecs: BTreeMap<Fec, ldp::FecState>,
+    /// FECs to which the peer that they are routed to bound a null label.
+    null_labels: BTreeMap<Fec, LdpId>,
+    /// What was last worked out of all that.
+    pub(super) rows: Vec<LspRow>,
+    lsps_are_old: bool,
+    /// What the forwarder held when this process began, for as long as recovery goes on.
+    inherited: Vec<Change>,
+    pub(super) recovering: bool,
+    /// At a first start, until each port was heard of: one that cannot be used ends the node.
+    starting: bool,
+    fatal: Option<StartError>,
+}
+
+impl Node {
+    /// A node that goes on from what the forwarder held.
+    pub(crate) fn new(
+        now: Tick,
+        parts: Parts,
+        (inherited, held, outgoing): (Inherited, Generation, mpsc::Sender<ToForwarder>),
+    ) -> Self {
+        let Parts { network, view, directory, io, events, counters } = parts;
+        let inherited = inherited.changes;
+        let mut config = start::ldp_config(&view);
+        config.allocations = allocations(&inherited);
+        let had_lsps = inherited.iter().any(|change| change.scope() == contract::Scope::Learned);
+        config.restarting = had_lsps;
+        let mut node = Self {
+            link: ForwarderLink::default(),
+            io,
+            speaker: Speaker::new(config, now),
+            kernel: KernelView::default(),
+            handoffs: Handoffs::new(now, &view, &inherited),
+            subscribers: Subscribers::new(now, directory, &inherited),
+            ports: BTreeMap::new(),
+            ldp_fecs: BTreeMap::new(),
+            null_labels: BTreeMap::new(),
+            rows: Vec::new(),
+            lsps_are_old: true,
+            starting: inherited.is_empty(),
+            inherited,
+            recovering: true,
+            fatal: None,
+            network,
+            view,
+            events,
+            counters,
+        };
+        node.begin(now, had_lsps);
+        node.forwarder(now, ForwarderInput::Connected(held, outgoing));
+        node
+    }
+
+    /// What the configuration alone says.
+    fn begin(&mut self, now: Tick, had_lsps: bool) {
+        let ledger = self.link.ledger();
+        ledger.set(Change::Settings(Settings { ttl: self.view.ttl }));
+        for (id, port) in self.view.ports() {
+            let config = PortConfig { device: port.name.as_str().to_owned(), kind: port.kind };
+            ledger.set(Change::Port(id, Some(config)));
+        }
+        for binding in self.subscribers.directory().bindings() {
+            ledger.set(binding);
+        }
+        for headend in &self.view.headends {
+            self.speaker.handle_egress(now, headend.return_fec, true);
+        }
+        if had_lsps {
+            tracing::info!("the forwarder kept its tables: recovering what they were made from");
+        } else {
+            self.recovered();
+        }
+    }
+
+    /// Takes what happened.
+    pub(crate) fn handle(&mut self, now: Tick, input: Input) {
+        match input {
+            Input::Kernel(event) => self.kernel_said(now, event),
+            Input::Ldp(input) => self.ldp_input(now, input),
+            Input::Forwarder(input) => self.forwarder(now, input),
+            Input::Api(query) => {
+                self.settle(now);
+                let answer = self.answer(now, query.what);
+                // Who asked may be gone.
+                let _ = query.answer.send(answer);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn timeout(&mut self, now: Tick) {
+        self.speaker.handle_timeout(now);
+        self.handoffs.timeout(now);
+        self.subscribers.timeout(now);
+    }
+
+    /// When [`Self::timeout`] is to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Tick> {
+        let due =
+            [self.speaker.poll_timeout(), self.handoffs.poll_timeout(), self.subscribers.poll_timeout()];
+        due.into_iter().flatten().min()
+    }
+
+    /// Does what follows from what happened, until nothing more follows. The forwarder is told before neighbours are:
+    /// a label is installed before anyone hears of it.
+    pub(crate) fn settle(&mut self, now: Tick) {
+        loop {
+            let mut quiet = true;
+            while let Some(event) = self.speaker.poll_event() {
+                quiet = false;
+                self.ldp_said(event);
+            }
+            while let Some(happened) = self.handoffs.poll() {
+                quiet = false;
+                self.handoff_said(now, happened);
+            }
+            while let Some(happened) = self.subscribers.poll() {
+                quiet = false;
+                self.subscriber_said(happened);
+            }
+            if quiet {
+                break;
+            }
+        }
+        self.refresh_lsps();
+        self.link.pump();
+        while let Some((circuit, frame)) = self.handoffs.poll_transmit() {
+            self.link.transmit(circuit, frame);
+        }
+        while let Some((circuit, frame)) = self.subscribers.poll_transmit() {
+            self.link.transmit(circuit, frame);
+        }
+        while let Some(action) = self.speaker.poll_action() {
+            self.io.act(action);
+        }
+    }
+
+    /// Why the node cannot go on, if it cannot.
+    pub(crate) fn take_fatal(&mut self) -> Option<StartError> {
+        self.fatal.take()
+    }
+
+    /// Tells the neighbours that this node goes.
+    pub(crate) async fn stop(mut self, now: Tick) {
+        self.speaker.shutdown(now);
+        while let Some(action) = self.speaker.poll_action() {
+            self.io.act(action);
+        }
+        self.io.finish().await;
+    }
+
+    fn kernel_said(&mut self, now: Tick, event: KernelEvent) {
+        match event {
+            KernelEvent::Interface(port, interface) => self.interface(now, port, interface),
+            KernelEvent::Route(host, route) => {
+                let hops: Vec<_> = route.iter().flat_map(|route| &route.next_hops).collect();
+                let hops: Vec<_> = hops
+                    .into_iter()
+                    .map(|hop| ldp::NextHop { interface: InterfaceId(hop.link.0), address: hop.address })
+                    .collect();
+                self.speaker.handle_route(now, Ipv4Net::from(host), &hops);
+                match route {
+                    Some(route) => self.kernel.routes.insert(host, route),
+                    None => self.kernel.routes.remove(&host),
+                };
+            }
+            KernelEvent::NextHop(hop, mac) => {
+                match mac {
+                    Some(mac) => self.kernel.macs.insert(hop, mac),
+                    None => self.kernel.macs.remove(&hop),
+                };
+            }
+            KernelEvent::Synced => {}
+        }
+        self.lsps_are_old = true;
+    }
+
+    fn interface(&mut self, now: Tick, port: PortId, interface: Option<Interface>) {
+        let name = self.port_name(port);
+        let before = self.kernel.interfaces.get(&port).map(|interface| interface.link);
+        if let Some(LinkIndex(gone)) = before.filter(|link| interface.as_ref().map(|i| i.link) != Some(*link))
+        {
+            self.speaker.handle_interface_down(now, InterfaceId(gone));
+            self.io.close_interface(InterfaceId(gone));
+            self.kernel.interfaces.remove(&port);
+            tracing::info!("backbone port {name} is down");
+        }
+        let Some(interface) = interface else { return };
+        let id = InterfaceId(interface.link.0);
+        if let Err(error) = self.io.open_interface(id, &name) {
+            self.events.alarm(format!("no LDP on {name}: its socket cannot be opened: {error}"));
+        } else {
+            if before != Some(interface.link) {
+                tracing::info!("backbone port {name} is up with {:?}", interface.addresses);
+            }
+            self.speaker.handle_interface_up(now, id, &name, &interface.addresses);
+            self.kernel.interfaces.insert(port, interface);
+        }
+    }
+
+    fn ldp_input(&mut self, now: Tick, input: LdpInput) {
+        if !self.io.concerns(&input) {
+            return;
+        }
+        match input {
+            LdpInput::Datagram(interface, source, octets) => {
+                self.speaker.handle_datagram(now, interface, source, &octets);
+            }
+            LdpInput::Accepted(stream, remote) => {
+                let conn = self.io.adopt(stream);
+                self.speaker.handle_accepted(now, conn, remote);
+            }
+            LdpInput::Connected(conn) => self.speaker.handle_connected(now, conn),
+            LdpInput::ConnectFailed(conn) => self.speaker.handle_connect_failed(now, conn),
+            LdpInput::Stream(conn, octets) => self.speaker.handle_stream(now, conn, &octets),
+            LdpInput::Written(conn, octets) => self.speaker.handle_written(now, conn, octets),
+            LdpInput::Closed(conn) => self.speaker.handle_closed(now, conn),
+        }
+        // What the speaker asks for is done before anything else comes by the same socket.
+        while let Some(action) = self.speaker.poll_action() {
+            self.io.act(action);
+        }
+    }
+
+    fn forwarder(&mut self, now: Tick, input: ForwarderInput) {
+        match input {
+            ForwarderInput::Connected(held, outgoing) => {
+                tracing::info!("the forwarder is connected");
+                self.link.connected(held, outgoing);
+                self.events.tell(Event::Forwarder { connected: true });
+                self.lsps_are_old = true;
+            }
+            ForwarderInput::Lost(why) => {
+                tracing::error!("the forwarder is lost: {why}");
+                self.link.lost();
+                self.events.tell(Event::Forwarder { connected: false });
+                self.lsps_are_old = true;
+            }
+            ForwarderInput::Message(message) => self.forwarder_said(now, message),
+        }
+    }
+
+    fn forwarder_said(&mut self, now: Tick, message: ToControl) {
+        match message {
+            ToControl::Applied { changes } => self.lsps_are_old |= self.link.ledger().applied(changes),
+            ToControl::Refused { change, error } => {
+                if self.link.ledger().refused(&change, &error) {
+                    self.events.alarm(format!("the forwarder refuses {change:?}: {error}"));
+                }
+            }
+            ToControl::Port(port, state) => self.port_is(now, port, state),
+            ToControl::Punt { circuit, reason, frame } => self.punted(now, circuit, reason, &frame),
+            ToControl::SubscriberUnresolved { isp, address } => {
+                self.subscribers.unresolved(now, isp, address);
+            }
+            // Said once, and asked for before this state began.
+            ToControl::Hello { .. } | ToControl::Installed(_) | ToControl::InstalledEnd => {}
+        }
+    }
+
+    fn port_is(&mut self, now: Tick, port: PortId, state: PortState) {
+        let Some((_, kind)) = self.port_of(port) else { return };
+        let name = self.port_name(port);
+        match kind {
+            PortKind::Access => self.subscribers.port(port, &state),
+            PortKind::Handoff => self.handoffs.port(now, port, &state),
+            PortKind::Backbone => {}
+        }
+        let (up, reason) = match &state {
+            PortState::Open { carrier: true, .. } => (true, None),
+            PortState::Open { .. } => (false, Some("no carrier".to_owned())),
+            PortState::Unusable(why) => (false, Some(why.clone())),
+        };
+        if let (true, PortState::Unusable(why)) = (self.starting, &state) {
+            self.fatal.get_or_insert(StartError::PortUnusable { port: name.clone(), why: why.clone() });
+        }
+        if self.ports.get(&port) != Some(&state) {
+            match &reason {
+                None => tracing::info!("port {name} is up"),
+                Some(why) => tracing::warn!("port {name} is down: {why}"),
+            }
+            self.events.tell(Event::Port { port: name, up, reason });
+            self.ports.insert(port, state);
+        }
+        self.starting &= self.ports.len() < self.view.ports.len();
+    }
+
+    fn punted(&mut self, now: Tick, circuit: Circuit, reason: PuntReason, frame: &[u8]) {
+        let kind = self.port_of(circuit.port).map(|(_, kind)| kind);
+        match (reason, kind) {
+            (PuntReason::Arp | PuntReason::NeighborDiscovery, Some(PortKind::Access)) => {
+                self.subscribers.frame(now, circuit, frame);
+            }
+            (PuntReason::Arp | PuntReason::NeighborDiscovery, Some(PortKind::Handoff)) => {
+                self.handoffs.frame(now, circuit, frame);
+            }
+            // TODO-correctness(RFC 3032 §2.4, RFC 8029): no ICMP for an expired label TTL, no LSP ping yet.
+            _ => {}
+        }
+    }
+
+    fn handoff_said(&mut self, now: Tick, happened: handoffs::Happened) {
+        use handoffs::Happened;
+        self.lsps_are_old = true;
+        let (circuit, up) = match happened {
+            Happened::Up(circuit) => (circuit, true),
+            Happened::Down(circuit) => (circuit, false),
+            Happened::Conflict(circuit, address, mac) => {
+                let at = self.circuit_name(circuit);
+                return self.events.alarm(format!("{mac} at {at} uses our address {address}"));
+            }
+        };
+        if let Some(handoff) = self.handoffs.configured(circuit) {
+            let (isp, name) = (handoff.isp, self.isp_name(handoff.isp));
+            let port = self.circuit_name(circuit);
+            tracing::info!("handoff {port} to {name} is {}", if up { "up" } else { "down" });
+            self.events.tell(Event::Handoff { isp, port, up });
+        }
+        for (fec, live) in self.handoffs.fecs() {
+            self.speaker.handle_egress(now, fec, live);
+        }
+    }
+
+    fn subscriber_said(&mut self, happened: subscribers::Happened) {
+        use subscribers::Happened;
+        match happened {
+            Happened::Changed { subscriber, learned, changes } => {
+                for change in changes {
+                    self.link.ledger().set(change);
+                }
+                let name = subscriber.and_then(|id| self.subscribers.directory().name(id));
+                if let Some(subscriber) = name.filter(|_| learned).map(str::to_owned) {
+                    self.events.tell(Event::Learned { subscriber });
+                }
+            }
+            Happened::GatewayClaimed(circuit, address, mac) => {
+                let at = self.circuit_name(circuit);
+                self.events.alarm(format!("{mac} at {at} claims the gateway's address {address}"));
+            }
+        }
+    }
+
+    fn port_of(&self, port: PortId) -> Option<(&str, PortKind)> {
+        let port = self.view.ports.get(usize::from(port.0))?;
+        Some((port.name.as_str(), port.kind))
+    }
+
+    /// A port's name.
+    pub(super) fn port_name(&self, port: PortId) -> String {
+        self.port_of(port).map_or_else(|| format!("port {}", port.0), |(name, _)| name.to_owned())
+    }
+
+    /// A circuit's name: `port`, `port.vlan` or `port.outer.inner`.
+    pub(super) fn circuit_name(&self, circuit: Circuit) -> String {
+        let port = self.port_name(circuit.port);
+        if circuit.tags == contract::VlanTags::None { port } else { format!("{port}.{}", circuit.tags) }
+    }
+
+    /// An ISP's name.
+    pub(super) fn isp_name(&self, isp: contract::Asn) -> String {
+        self.view.isp_names.get(&isp).map_or_else(|| isp.to_string(), |name| name.as_str().to_owned())
+    }
+
+    /// The backbone port of an address's interface.
+    pub(super) fn interface_name(&self, interface: InterfaceId) -> Option<String> {
+        self.kernel.port(LinkIndex(interface.0)).map(|port| self.port_name(port))
+    }
+}
+
+/// The labels of FECs by which packets arrived before this process began.
+fn allocations(inherited: &[Change]) -> Vec<(Fec, contract::Label)> {
+    let labels = inherited.iter().filter_map(|change| match change {
+        Change::Ilm(label, Some(ilm)) => Some((ilm.fec, *label)),
+        _ => None,
+    });
+    labels.collect()
+}
+
+/// The host address of an IPv4 FEC.
+pub(super) fn host(fec: Fec) -> Option<Ipv4Addr> {
+    match fec.0.addr() {
+        std::net::IpAddr::V4(host) => Some(host),
+        std::net::IpAddr::V6(_) => None,
+    }
+}

@@ -1,0 +1,166 @@
+//! What LDP says, and what follows for LSPs.
+
+use api::{Event, FecState};
+use ldp::LdpId;
+
+use super::*;
+
+impl Node {
+    pub(super) fn ldp_said(&mut self, event: ldp::Event) {
+        use ldp::Event as Said;
+        match event {
+            Said::Fec(state) => {
+                if !state.next_hops.is_empty() {
+                    self.null_labels.remove(&state.fec);
+                }
+                self.ldp_fecs.insert(state.fec, state);
+            }
+            Said::NullLabel { peer, fec, label } => {
+                self.null_labels.insert(fec, peer);
+                let name = self.fec_name(fec);
+                self.events.alarm(format!(
+                    "{} bound the special-purpose label {label} to {name}, which cannot be used: ISP packets do not \
+                     cross the backbone without their label",
+                    peer.lsr_id
+                ));
+            }
+            Said::NoFreeLabel { fec } => {
+                let name = self.fec_name(fec);
+                self.events.alarm(format!("no label is free for {name}"));
+            }
+            Said::AdjacencyUp { interface, peer } => self.adjacency(interface, peer, "heard"),
+            Said::AdjacencyDown { interface, peer } => self.adjacency(interface, peer, "not heard any more"),
+            Said::SessionUp { peer } => {
+                tracing::info!("LDP session with {} is up", peer.lsr_id);
+                self.events.tell(Event::Session { peer: peer.lsr_id, up: true, reason: None });
+            }
+            Said::SessionDown { peer, reason, kept } => {
+                let kept = if kept { "; its labels are kept for now" } else { "" };
+                tracing::warn!("LDP session with {} is down: {reason}{kept}", peer.lsr_id);
+                let reason = Some(reason.to_string());
+                self.events.tell(Event::Session { peer: peer.lsr_id, up: false, reason });
+            }
+            Said::RecoveryOver { complete } => {
+                if !complete {
+                    self.events.alarm("not all neighbours came back in time: some LSPs are removed".into());
+                }
+                self.recovered();
+            }
+        }
+        self.lsps_are_old = true;
+    }
+
+    /// What the forwarder holds and nobody told is not so any more.
+    pub(super) fn recovered(&mut self) {
+        self.recovering = false;
+        self.inherited.retain(|change| change.scope() != contract::Scope::Learned);
+        self.link.ledger().learned_is_complete();
+        self.lsps_are_old = true;
+        self.events.tell(Event::Recovered);
+    }
+
+    /// Works out anew what the forwarder should hold and what an operator is shown.
+    pub(super) fn refresh_lsps(&mut self) {
+        if !std::mem::replace(&mut self.lsps_are_old, false) {
+            return;
+        }
+        let Lsps { mut changes, mut rows } = self.lsps();
+        if self.recovering {
+            lsp::keep_working(&mut changes, &self.inherited);
+        }
+        self.link.ledger().set_learned(changes);
+        for row in &mut rows {
+            let installed = row.installed_as.is_some_and(|key| self.link.holds(&key));
+            if matches!(row.state, FecState::Up | FecState::Stale) && !installed {
+                row.state = FecState::Pending;
+            }
+        }
+        self.tell_of_rows(&rows);
+        self.rows = rows;
+    }
+
+    fn lsps(&self) -> Lsps {
+        let lib = self.speaker.lib();
+        let received =
+            |entry: &ldp::LibEntry| entry.received.map(|received| (entry.fec, entry.peer, received));
+        let received: Vec<_> = lib.iter().filter_map(received).collect();
+        let stale = received.iter().filter(|(_, _, r)| r.stale).map(|(fec, peer, _)| (*fec, *peer)).collect();
+        // A null label that was withdrawn since is none any more.
+        let null_labels = received
+            .iter()
+            .filter(|(fec, peer, r)| !r.label.is_real() && self.null_labels.get(fec) == Some(peer))
+            .map(|(fec, _, _)| *fec)
+            .collect();
+        lsp::lsps(Known {
+            view: &self.view,
+            ldp: &self.ldp_fecs,
+            null_labels: &null_labels,
+            stale: &stale,
+            kernel: &self.kernel,
+            handoffs: self.handoffs.live(),
+        })
+    }
+
+    /// Tells of each FEC whose rows differ.
+    fn tell_of_rows(&self, rows: &[LspRow]) {
+        let fecs: BTreeSet<Fec> = rows.iter().chain(&self.rows).map(|row| row.fec).collect();
+        for fec in fecs {
+            let (old, new) = (of_fec(&self.rows, fec), of_fec(rows, fec));
+            if old == new {
+                continue;
+            }
+            let (before, state) = (overall(&old), overall(&new).unwrap_or(FecState::NoRoute));
+            self.events.tell(Event::Fec { fec: fec.0, state });
+            if before != Some(state) && !(before.is_none() && state != FecState::Up) {
+                let name = self.fec_name(fec);
+                match state {
+                    FecState::Up => tracing::info!("LSP of {name} is up"),
+                    FecState::Pending => {}
+                    _ => tracing::info!("LSP of {name} is down: {}", reason(state)),
+                }
+            }
+        }
+    }
+
+    fn adjacency(&self, interface: InterfaceId, peer: LdpId, what: &str) {
+        let port = self.interface_name(interface).unwrap_or_else(|| format!("interface {}", interface.0));
+        tracing::info!("LDP neighbour {} is {what} on {port}", peer.lsr_id);
+    }
+
+    /// A FEC and whose it is, for people.
+    pub(super) fn fec_name(&self, fec: Fec) -> String {
+        match self.view.fec_owner(&fec) {
+            Some(owner) => {
+                let way = match owner.kind {
+                    network::FecKind::ToIsp => "to",
+                    network::FecKind::ToSubscriber => "to the subscribers of",
+                };
+                let nodes: Vec<_> = owner.nodes.iter().map(network::Name::as_str).collect();
+                format!("{} ({way} {} at {})", fec.0.addr(), self.isp_name(owner.isp), nodes.join(", "))
+            }
+            None => fec.to_string(),
+        }
+    }
+}
+
+fn of_fec(rows: &[LspRow], fec: Fec) -> Vec<&LspRow> {
+    rows.iter().filter(|row| row.fec == fec).collect()
+}
+
+/// Up, if any way is; else the first row's state.
+fn overall(rows: &[&LspRow]) -> Option<FecState> {
+    let up = rows.iter().any(|row| row.state == FecState::Up).then_some(FecState::Up);
+    up.or_else(|| rows.first().map(|row| row.state))
+}
+
+fn reason(state: FecState) -> &'static str {
+    match state {
+        FecState::Up => "up",
+        FecState::Pending => "waiting",
+        FecState::HandoffDown => "the handoff's next hop does not answer, or its port is down",
+        FecState::NoRoute => "no route",
+        FecState::NoLabel => "no label from the next hop",
+        FecState::NullLabel => "the next hop sent a null label",
+        FecState::Stale => "kept from before the neighbour's restart",
+    }
+}

@@ -1,0 +1,281 @@
+//! What the API answers.
+
+use api::{FecState, NeighborKind, ServiceRole, ShowWhat};
+use contract::counters::{IspSlot, Memory, Point, PortCounter};
+use contract::{Asn, DropReason, Fec, PortBackend, PortState, Tick};
+use network::FecKind;
+use serde_json::Value;
+
+use super::api_server::Question;
+use super::lsp::{LspRow, Out};
+use super::node::{Node, host};
+use crate::counters::CountersFile;
+
+impl Node {
+    /// The answer to a question to the API.
+    pub(crate) fn answer(&self, now: Tick, question: Question) -> Value {
+        let what = match question {
+            Question::Node => return json(&self.node_info()),
+            Question::Show(what) => what,
+        };
+        match what {
+            ShowWhat::Isps => json(&self.isps()),
+            ShowWhat::Fec => json(&self.rows.iter().map(|row| self.fec_row(row)).collect::<Vec<_>>()),
+            ShowWhat::Lib => json(&self.lib()),
+            ShowWhat::Neighbors => json(&self.neighbors(now)),
+            ShowWhat::Subscribers => json(&self.subscriber_rows()),
+            ShowWhat::Counters => {
+                json(&self.counted(|memory| self.counter_rows(memory)).unwrap_or_else(no_counters))
+            }
+            ShowWhat::Drops => json(&self.counted(|memory| self.drop_rows(memory)).unwrap_or_default()),
+            ShowWhat::Ports => json(&self.port_rows()),
+        }
+    }
+
+    fn node_info(&self) -> api::NodeInfo {
+        api::NodeInfo {
+            node: self.view.name.as_str().to_owned(),
+            network: self.network.name().as_str().to_owned(),
+            lsr_id: self.view.lsr_id,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            forwarder: self.link.is_connected(),
+            recovering: self.recovering,
+        }
+    }
+
+    fn isps(&self) -> Vec<api::Isp> {
+        self.network.isps().iter().map(|isp| self.isp(isp)).collect()
+    }
+
+    fn isp(&self, isp: &network::model::Isp) -> api::Isp {
+        let up = |fec| self.rows.iter().any(|row| host(row.fec) == Some(fec) && row.state == FecState::Up);
+        let handoffs = isp.handoffs.iter().map(|handoff| api::IspHandoff {
+            node: handoff.node.as_str().to_owned(),
+            port: handoff.port.as_str().to_owned(),
+            vlan: handoff.vlan,
+            fec: ipnet::Ipv4Net::from(handoff.fec).into(),
+            preference: handoff.preference.value().into(),
+            up: up(handoff.fec),
+        });
+        let handoffs: Vec<_> = handoffs.collect();
+        let headend = self.view.headends.iter().find(|headend| headend.isp == isp.asn);
+        let services = self.subscribers.directory().services();
+        api::Isp {
+            asn: isp.asn,
+            name: isp.name.as_str().to_owned(),
+            pools: headend.map_or_else(Vec::new, |h| h.pools.iter().map(|pool| pool.prefix).collect()),
+            subscribers: services.filter(|service| service.isp == isp.asn).count() as u64,
+            reachable: headend.map(|_| handoffs.iter().any(|handoff| handoff.up)),
+            handoffs,
+        }
+    }
+
+    fn fec(&self, fec: Fec) -> api::Fec {
+        let owner = self.view.fec_owner(&fec);
+        api::Fec {
+            prefix: fec.0,
+            isp: owner.map(|owner| owner.isp),
+            isp_name: owner.map(|owner| self.isp_name(owner.isp)),
+            role: match owner.map(|owner| owner.kind) {
+                Some(FecKind::ToIsp) => ServiceRole::ToIsp,
+                Some(FecKind::ToSubscriber) => ServiceRole::ToSubscriber,
+                None => ServiceRole::Other,
+            },
+        }
+    }
+
+    fn fec_row(&self, row: &LspRow) -> api::FecRow {
+        let (out_label, next_hop, port) = match row.out {
+            Out::Nowhere => (None, None, None),
+            Out::Neighbor(label, address, port) => {
+                (Some(label), Some(address.to_string()), port.map(|port| self.port_name(port)))
+            }
+            Out::Handoff(circuit) => {
+                (None, Some(self.circuit_name(circuit)), Some(self.port_name(circuit.port)))
+            }
+            Out::Subscribers => (None, Some("subscribers".to_owned()), None),
+        };
+        let fec = self.fec(row.fec);
+        let (in_label, operation, state) = (row.in_label, row.operation, row.state);
+        api::FecRow { fec, in_label, operation, out_label, next_hop, port, state }
+    }
+
+    fn lib(&self) -> Vec<api::LibRow> {
+        let mut rows = Vec::new();
+        for entry in self.speaker.lib() {
+            let row = |side, label, in_use, stale| {
+                let (fec, peer) = (self.fec(entry.fec), entry.peer.lsr_id);
+                api::LibRow { fec, peer, side, label, in_use, stale }
+            };
+            rows.extend(entry.received.map(|r| row(api::BindingSide::Received, r.label, r.in_use, r.stale)));
+            let sent = entry.sent.filter(|sent| sent.state != ldp::SentState::Withdrawn);
+            rows.extend(sent.map(|sent| row(api::BindingSide::Sent, sent.label, false, false)));
+        }
+        rows
+    }
+
+    fn neighbors(&self, now: Tick) -> Vec<api::Neighbor> {
+        let mut rows: Vec<_> = self.speaker.neighbors(now).iter().map(|n| self.ldp_neighbor(n)).collect();
+        rows.extend(self.kernel.routes.values().flat_map(|route| &route.next_hops).map(|hop| {
+            let mac = self.kernel.macs.get(hop).copied();
+            api::Neighbor {
+                kind: NeighborKind::Backbone,
+                address: hop.address.into(),
+                via: self.kernel.port(hop.link).map(|port| self.port_name(port)).into_iter().collect(),
+                mac,
+                state: if mac.is_some() { "reachable" } else { "incomplete" }.to_owned(),
+                seconds: None,
+                detail: String::new(),
+            }
+        }));
+        rows.dedup();
+        let handoffs = self.handoffs.neighbors().map(|n| (NeighborKind::Handoff, n));
+        let subscribers = self.subscribers.neighbors().map(|n| (NeighborKind::Subscriber, n));
+        rows.extend(handoffs.chain(subscribers).map(|(kind, neighbor)| api::Neighbor {
+            kind,
+            address: neighbor.address,
+            via: vec![self.circuit_name(neighbor.circuit)],
+            mac: neighbor.mac,
+            state: neighbor.state.name().to_owned(),
+            seconds: neighbor.heard.map(|heard| now.since(heard).as_secs()),
+            detail: String::new(),
+        }));
+        let mut seen = std::collections::BTreeSet::new();
+        rows.retain(|row| seen.insert((row.kind, row.address, row.via.clone())));
+        rows
+    }
+
+    fn ldp_neighbor(&self, neighbor: &ldp::Neighbor) -> api::Neighbor {
+        let mut detail =
+            vec![format!("{} bindings received", neighbor.received), format!("{} sent", neighbor.sent)];
+        detail.extend(neighbor.keepalive.map(|keepalive| format!("keepalive {} s", keepalive.as_secs())));
+        detail.extend(neighbor.stale.then(|| "bindings of an earlier session are kept".to_owned()));
+        detail.extend(neighbor.last_down.map(|reason| format!("last down: {reason}")));
+        let state = match neighbor.session {
+            ldp::SessionState::NonExistent => "non_existent",
+            ldp::SessionState::Initialized => "initialized",
+            ldp::SessionState::OpenRec => "open_rec",
+            ldp::SessionState::OpenSent => "open_sent",
+            ldp::SessionState::Operational => "operational",
+        };
+        api::Neighbor {
+            kind: NeighborKind::Ldp,
+            address: neighbor.peer.lsr_id.into(),
+            via: neighbor.adjacencies.iter().map(|adjacency| adjacency.name.clone()).collect(),
+            mac: None,
+            state: state.to_owned(),
+            seconds: neighbor.up_for.map(|up| up.as_secs()),
+            detail: detail.join(", "),
+        }
+    }
+
+    fn subscriber_rows(&self) -> Vec<api::Subscriber> {
+        let directory = self.subscribers.directory();
+        let rows = directory.services().map(|service| {
+            let mac = || service.prefixes.iter().find_map(|p| directory.locate(service.isp, p.addr())?.mac);
+            api::Subscriber {
+                subscriber: directory.name(service.subscriber).unwrap_or_default().to_owned(),
+                isp: service.isp,
+                isp_name: self.isp_name(service.isp),
+                port: self.port_name(service.circuit.port),
+                tags: service.circuit.tags,
+                prefixes: service.prefixes.clone(),
+                mac: service.mac.or_else(mac),
+                mac_configured: service.mac.is_some(),
+            }
+        });
+        rows.collect()
+    }
+
+    /// What the forwarder counted; `None` while there is nothing to read.
+    fn counted<T>(&self, read: impl FnOnce(Memory) -> T) -> Option<T> {
+        let file = CountersFile::open(&self.counters).ok()?;
+        Some(read(file.memory().ok()?))
+    }
+
+    fn counter_rows(&self, memory: Memory) -> api::Counters {
+        let slots: std::collections::BTreeMap<Asn, IspSlot> = memory.isps().collect();
+        let isps = self.view.isp_names.iter().map(|(&isp, name)| {
+            let at = |point| slots.get(&isp).map(|slot| memory.traffic(*slot, point)).unwrap_or_default();
+            let drops = |slot: &IspSlot| DropReason::ALL.iter().map(|r| memory.isp_drops(*slot, *r)).sum();
+            api::IspTraffic {
+                isp,
+                isp_name: name.as_str().to_owned(),
+                headend_to_isp: at(Point::HeadendToIsp),
+                headend_to_subscriber: at(Point::HeadendToSubscriber),
+                tailend_to_isp: at(Point::TailendToIsp),
+                tailend_to_subscriber: at(Point::TailendToSubscriber),
+                drops: slots.get(&isp).map_or(0, drops),
+            }
+        });
+        let ports = self.view.ports().map(|(id, port)| {
+            let count = |counter| memory.port(id, counter);
+            api::PortTraffic {
+                port: port.name.as_str().to_owned(),
+                rx_frames: count(PortCounter::RxFrames),
+                rx_octets: count(PortCounter::RxOctets),
+                tx_frames: count(PortCounter::TxFrames),
+                tx_octets: count(PortCounter::TxOctets),
+                punted: count(PortCounter::Punted),
+                originated: count(PortCounter::Originated),
+                switched_packets: count(PortCounter::SwitchedPackets),
+                switched_octets: count(PortCounter::SwitchedOctets),
+                drops: DropReason::ALL.iter().map(|reason| memory.port_drops(id, *reason)).sum(),
+            }
+        });
+        api::Counters { isps: isps.collect(), ports: ports.collect() }
+    }
+
+    fn drop_rows(&self, memory: Memory) -> Vec<api::DropRow> {
+        let all = self.view.ports().flat_map(|(id, port)| {
+            DropReason::ALL.iter().map(move |reason| api::DropRow {
+                port: port.name.as_str().to_owned(),
+                reason: reason.name().to_owned(),
+                meaning: reason.meaning().to_owned(),
+                frames: memory.port_drops(id, *reason),
+            })
+        });
+        all.filter(|row| row.frames > 0).collect()
+    }
+
+    fn port_rows(&self) -> Vec<api::Port> {
+        self.view.ports().map(|(id, port)| port_row(port, self.ports.get(&id))).collect()
+    }
+}
+
+fn port_row(port: &network::model::Port, state: Option<&PortState>) -> api::Port {
+    let row = |state: &str, up| api::Port {
+        port: port.name.as_str().to_owned(),
+        kind: port.kind,
+        state: state.to_owned(),
+        up,
+        backend: None,
+        mac: None,
+        mtu: None,
+    };
+    match state {
+        None => row("not opened yet", false),
+        Some(PortState::Unusable(why)) => row(why, false),
+        Some(PortState::Open { mac, mtu, carrier, backend }) => {
+            let backend = match backend {
+                PortBackend::AfPacket => "af_packet",
+                PortBackend::Memory => "memory",
+            };
+            api::Port {
+                backend: Some(backend.to_owned()),
+                mac: Some(*mac),
+                mtu: Some(*mtu),
+                ..row(if *carrier { "up" } else { "no carrier" }, *carrier)
+            }
+        }
+    }
+}
+
+fn no_counters() -> api::Counters {
+    api::Counters { isps: Vec::new(), ports: Vec::new() }
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    // The API's types have nothing that JSON has not.
+    serde_json::to_value(value).unwrap_or_default()
+}

@@ -1,0 +1,130 @@
+//! What must be right before anything is begun.
+
+use std::path::{Path, PathBuf};
+
+use contract::PortKind;
+use ipnet::IpNet;
+use ldp::Config;
+use miette::{IntoDiagnostic, Result, WrapErr};
+use network::{Network, NodeView};
+use subscriber::Directory;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Input;
+use super::error::StartError;
+use super::events::EventBus;
+use super::kernel::{self, Interest};
+use super::ldp_io::LdpIo;
+use super::{api_server, forwarder_link, ldp_socket};
+use crate::netlink::{Netlink, NetlinkError};
+use crate::runtime_dir::RuntimeDir;
+use crate::site::Site;
+
+/// Signals that end control.
+pub(crate) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// From now on the signals do not end the process by themselves.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// All that is needed, and nothing begun.
+pub(crate) struct Prepared {
+    pub(crate) network: Network,
+    pub(crate) view: NodeView,
+    pub(crate) directory: Directory,
+    pub(crate) netlink: Netlink,
+    listener: TcpListener,
+    api: UnixListener,
+    forwarder: PathBuf,
+    counters: PathBuf,
+}
+
+/// What the event loop's state is made of.
+pub(crate) struct Parts {
+    pub(crate) network: Network,
+    pub(crate) view: NodeView,
+    pub(crate) directory: Directory,
+    pub(crate) io: LdpIo,
+    pub(crate) events: EventBus,
+    pub(crate) counters: PathBuf,
+}
+
+/// Reads what there is to read and opens what there is to open.
+pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir) -> Result<Prepared> {
+    let site = Site::load(file)?;
+    let view = site.network().node(node).ok_or_else(|| StartError::NoSuchNode(node.to_owned()))?;
+    let (network, directory) = (site.network().clone(), site.directory(node));
+    let netlink = Netlink::open().into_diagnostic()?;
+    for (_, port) in view.ports_of(PortKind::Backbone) {
+        match netlink.link(port.name.as_str()).await {
+            Err(NetlinkError::NoSuchLink(name)) => Err(StartError::NoSuchDevice(name))?,
+            other => drop(other.into_diagnostic()?),
+        }
+    }
+    let listener = ldp_socket::listen(view.transport_address)?;
+    let api = dir.api_socket();
+    let api = api_server::bind(&api)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("the API's socket {} cannot be made", api.display()))?;
+    let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
+    Ok(Prepared { network, view, directory, netlink, listener, api, forwarder, counters })
+}
+
+impl Prepared {
+    /// Starts the tasks that feed the loop.
+    pub(crate) fn begin(self, inputs: &mpsc::Sender<Input>, tasks: &mut JoinSet<Result<()>>) -> Parts {
+        let events = EventBus::new();
+        let interest = interest(&self.view);
+        let sender = inputs.clone();
+        tasks.spawn(async move { kernel::follow(interest, sender).await.into_diagnostic() });
+        let (socket, sender) = (self.forwarder, inputs.clone());
+        tasks.spawn(async move {
+            forwarder_link::keep(socket, sender).await;
+            Ok(())
+        });
+        let serve = api_server::serve(self.api, inputs.clone(), events.clone());
+        tasks.spawn(async move { serve.await.into_diagnostic() });
+        let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
+        let Self { network, view, directory, counters, .. } = self;
+        Parts { network, view, directory, io, events, counters }
+    }
+}
+
+fn interest(view: &NodeView) -> Interest {
+    let own = view.own_fecs();
+    let hosts = view.fecs.keys().filter(|fec| !own.contains(fec)).filter_map(|fec| match fec.0 {
+        IpNet::V4(prefix) => Some(prefix.addr()),
+        IpNet::V6(_) => None,
+    });
+    let ports = view.ports_of(PortKind::Backbone).map(|(id, port)| (port.name.as_str().to_owned(), id));
+    Interest { ports: ports.collect(), hosts: hosts.collect() }
+}
+
+/// How the speaker is to be.
+pub(crate) fn ldp_config(view: &NodeView) -> Config {
+    // Seconds since the epoch increase with each start, whatever became of what earlier ones wrote.
+    let seconds = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    Config {
+        transport_address: view.transport_address,
+        label_range: view.labels.first()..=view.labels.last(),
+        configuration_sequence: u32::try_from(seconds).unwrap_or(u32::MAX),
+        ..Config::new(view.lsr_id)
+    }
+}
