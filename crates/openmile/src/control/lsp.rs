@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use api::{FecOperation, FecState};
 use contract::{
-    Asn, Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack, Nhlfe,
-    PortId, ReturnRoute,
+    Asn, Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack,
+    MacAddr, Nhlfe, PortId, ReturnRoute,
 };
 use ldp::{LabeledNextHop, LdpId, Role};
 use network::{HandoffView, NodeView};
@@ -17,7 +17,6 @@ use super::kernel::Interface;
 use super::ledger::Key;
 use crate::netlink::LinkIndex;
 use crate::netlink::route::{HostRoute, NextHop};
-use contract::MacAddr;
 
 /// What the kernel said.
 #[derive(Debug, Default)]

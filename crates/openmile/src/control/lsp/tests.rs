@@ -1,1 +1,228 @@
+use ldp::InterfaceId;
+use network::Network;
+
 use super::*;
+
+const ALPHA: Asn = Asn(64501);
+const TRANSIT: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 2);
+
+/// A node of the example network, and what it has come to know.
+struct World {
+    view: NodeView,
+    ldp: BTreeMap<Fec, ldp::FecState>,
+    null_labels: BTreeSet<Fec>,
+    stale: BTreeSet<(Fec, LdpId)>,
+    kernel: KernelView,
+    handoffs: BTreeMap<Circuit, Handoff>,
+}
+
+impl World {
+    /// Links with the numbers 10, 11, … at backbone ports; nothing else is known.
+    fn new(node: &str) -> Self {
+        let text = include_str!("../../../../../examples/lab.toml");
+        let view = Network::parse("lab.toml", text).unwrap().node(node).unwrap();
+        let mut kernel = KernelView::default();
+        for (number, (port, _)) in (10..).zip(view.ports_of(contract::PortKind::Backbone)) {
+            let addresses = vec![Ipv4Addr::new(10, 0, number, 1)];
+            kernel.interfaces.insert(port, Interface { link: LinkIndex(number.into()), addresses });
+        }
+        let (ldp, handoffs) = Default::default();
+        let (null_labels, stale) = Default::default();
+        Self { view, ldp, null_labels, stale, kernel, handoffs }
+    }
+
+    /// A route to a FEC by these links, each with a next hop whose Ethernet address is known.
+    fn route(&mut self, fec: Fec, links: &[u8], metric: u32) {
+        let hops = links.iter().map(|&link| {
+            let hop = NextHop { address: Ipv4Addr::new(10, 0, link, 2), link: LinkIndex(link.into()) };
+            self.kernel.macs.insert(hop, MacAddr([2, 0, 0, 0, 0, link]));
+            hop
+        });
+        let next_hops = hops.collect();
+        let IpAddr::V4(host) = fec.0.addr() else { panic!("{fec}") };
+        self.kernel.routes.insert(host, HostRoute { next_hops, metric });
+    }
+
+    /// LDP has these labels of the next hops behind these links.
+    fn labels(&mut self, fec: Fec, in_label: Option<u32>, hops: &[(u8, u32)]) {
+        let next_hops = hops.iter().map(|&(link, out)| LabeledNextHop {
+            interface: InterfaceId(link.into()),
+            address: Ipv4Addr::new(10, 0, link, 2),
+            peer: LdpId::platform(TRANSIT),
+            label: label(out),
+        });
+        let next_hops = next_hops.collect();
+        let in_label = in_label.map(label);
+        self.ldp.insert(fec, ldp::FecState { fec, in_label, role: Role::Transit, next_hops });
+    }
+
+    fn egress(&mut self, fec: Fec, in_label: u32) {
+        let (in_label, next_hops) = (Some(label(in_label)), Vec::new());
+        self.ldp.insert(fec, ldp::FecState { fec, in_label, role: Role::Egress, next_hops });
+    }
+
+    fn lsps(&self) -> Lsps {
+        let Self { view, ldp, null_labels, stale, kernel, handoffs } = self;
+        lsps(Known { view, ldp, null_labels, stale, kernel, handoffs })
+    }
+
+    fn state(&self, of: Fec, operation: FecOperation) -> FecState {
+        let rows = self.lsps().rows;
+        rows.iter().find(|row| row.fec == of && row.operation == operation).unwrap().state
+    }
+
+    fn ftn(&self, isp: Asn) -> Vec<Fec> {
+        let changes = self.lsps().changes;
+        let ftn = changes.iter().find_map(|change| match change {
+            Change::Ftn(of, Some(ftn)) if *of == isp => Some(ftn),
+            _ => None,
+        });
+        ftn.unwrap().choices.iter().map(|choice| choice.fec).collect()
+    }
+}
+
+fn label(value: u32) -> Label {
+    Label::new(value).unwrap()
+}
+
+fn fec(text: &str) -> Fec {
+    Fec(format!("{text}/32").parse().unwrap())
+}
+
+fn nhlfe_by(kernel: &KernelView, link: u8, out: u32) -> Nhlfe {
+    Nhlfe {
+        push: LabelStack::new(&[label(out)]).unwrap(),
+        port: kernel.port(LinkIndex(link.into())).unwrap(),
+        next_hop: Ipv4Addr::new(10, 0, link, 2).into(),
+        mac: MacAddr([2, 0, 0, 0, 0, link]),
+    }
+}
+
+#[test]
+fn a_headend_pushes_over_all_equal_links_to_the_live_fecs_of_an_isp() {
+    let mut world = World::new("head1");
+    let (first, second) = (fec("10.254.1.1"), fec("10.254.1.2"));
+    assert_eq!(world.ftn(ALPHA), []);
+    assert_eq!(world.state(first, FecOperation::Push), FecState::NoRoute);
+    world.route(first, &[10, 11], 0);
+    assert_eq!(world.state(first, FecOperation::Push), FecState::NoLabel);
+    world.labels(first, None, &[(10, 100), (11, 100)]);
+    assert_eq!(world.ftn(ALPHA), [first]);
+    let nhlfes = vec![nhlfe_by(&world.kernel, 10, 100), nhlfe_by(&world.kernel, 11, 100)];
+    let ftn = Ftn { choices: vec![FtnChoice { fec: first, nhlfes }] };
+    let lsps = world.lsps();
+    assert!(lsps.changes.contains(&Change::Ftn(ALPHA, Some(ftn))));
+    let rows: Vec<_> = lsps.rows.iter().filter(|row| row.fec == first).collect();
+    assert_eq!(rows.len(), 2, "a row for each link, and no swap without a label of ours");
+    assert!(rows.iter().all(|r| r.state == FecState::Up && r.installed_as == Some(Key::Ftn(ALPHA))));
+    world.route(second, &[10], 0);
+    world.labels(second, Some(40), &[(10, 101)]);
+    assert_eq!(world.ftn(ALPHA), [first, second]);
+    assert_eq!(world.ftn(Asn(64502)), [], "no ISP uses another's FEC");
+}
+
+#[test]
+fn preference_comes_before_metric_and_metric_decides_among_equals() {
+    let mut world = World::new("head1");
+    let (first, second) = (fec("10.254.1.1"), fec("10.254.1.2"));
+    for (fec, metric) in [(first, 20), (second, 10)] {
+        world.route(fec, &[10], metric);
+        world.labels(fec, None, &[(10, 100)]);
+    }
+    assert_eq!(world.ftn(ALPHA), [second]);
+    let alpha = world.view.headends.iter_mut().find(|headend| headend.isp == ALPHA).unwrap();
+    let preferred = alpha.fecs.iter_mut().find(|isp_fec| isp_fec.fec == first).unwrap();
+    preferred.preference = network::Preference::new(200).unwrap();
+    assert_eq!(world.ftn(ALPHA), [first]);
+    world.labels(first, None, &[]);
+    assert_eq!(world.ftn(ALPHA), [second], "the other takes over when its label goes");
+}
+
+#[test]
+fn a_next_hop_without_ethernet_address_waits_and_carries_nothing() {
+    let mut world = World::new("transit1");
+    let there = fec("10.254.1.1");
+    world.route(there, &[12], 0);
+    world.labels(there, Some(50), &[(12, 300)]);
+    let nhlfes = vec![nhlfe_by(&world.kernel, 12, 300)];
+    let swap = |nhlfes| Change::Ilm(label(50), Some(Ilm { fec: there, action: IlmAction::Swap(nhlfes) }));
+    assert!(world.lsps().changes.contains(&swap(nhlfes)));
+    assert_eq!(world.state(there, FecOperation::Swap), FecState::Up);
+    world.kernel.macs.clear();
+    assert!(world.lsps().changes.contains(&swap(vec![])));
+    assert_eq!(world.state(there, FecOperation::Swap), FecState::Pending);
+}
+
+#[test]
+fn a_tailend_pops_into_a_live_handoff_and_knows_the_way_back() {
+    let mut world = World::new("tail2");
+    let (own, back) = (fec("10.254.1.2"), fec("10.254.2.1"));
+    assert_eq!(world.state(own, FecOperation::Pop), FecState::HandoffDown);
+    let circuit = world.view.handoffs.iter().find(|handoff| handoff.fec == own).unwrap().circuit;
+    let mac = MacAddr([2, 0, 0, 0, 1, 1]);
+    let handoff = Handoff { isp: ALPHA, ipv4: Some((Ipv4Addr::new(192, 0, 2, 6), mac)), ipv6: None };
+    world.handoffs.insert(circuit, handoff);
+    assert_eq!(world.state(own, FecOperation::Pop), FecState::Pending);
+    world.egress(own, 60);
+    world.route(back, &[10], 0);
+    world.labels(back, None, &[(10, 400)]);
+    let Lsps { changes, .. } = world.lsps();
+    let action = IlmAction::PopToHandoff { isp: ALPHA, handoff: circuit };
+    assert!(changes.contains(&Change::Ilm(label(60), Some(Ilm { fec: own, action }))));
+    assert!(changes.contains(&Change::Handoff(circuit, Some(handoff))));
+    assert_eq!(world.state(own, FecOperation::Pop), FecState::Up);
+    let routes: Vec<_> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::ReturnRoute(prefix, Some(route)) => Some((prefix.isp, route.nhlfes.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(routes.iter().filter(|route| **route == (ALPHA, 1)).count(), 2, "IPv4 and IPv6 pool");
+    assert!(routes.iter().all(|(isp, nhlfes)| *isp == ALPHA || *nhlfes == 0), "{routes:?}");
+}
+
+#[test]
+fn a_headend_pops_to_its_subscribers() {
+    let mut world = World::new("head1");
+    world.egress(fec("10.254.2.1"), 70);
+    let action = IlmAction::PopToSubscribers { isp: ALPHA };
+    let ilm = Ilm { fec: fec("10.254.2.1"), action };
+    assert!(world.lsps().changes.contains(&Change::Ilm(label(70), Some(ilm))));
+    assert_eq!(world.state(fec("10.254.2.1"), FecOperation::Pop), FecState::Up);
+    assert_eq!(world.state(fec("10.254.2.2"), FecOperation::Pop), FecState::Pending);
+}
+
+#[test]
+fn null_labels_and_stale_ones_are_shown_as_such() {
+    let mut world = World::new("head1");
+    let there = fec("10.254.1.1");
+    world.route(there, &[10], 0);
+    world.null_labels.insert(there);
+    assert_eq!(world.state(there, FecOperation::Push), FecState::NullLabel);
+    world.labels(there, None, &[(10, 100)]);
+    world.stale.insert((there, LdpId::platform(TRANSIT)));
+    assert_eq!(world.state(there, FecOperation::Push), FecState::Stale);
+    assert_eq!(world.ftn(ALPHA), [there], "packets go on while the neighbour restarts");
+}
+
+#[test]
+fn recovery_keeps_what_works_until_something_better_is_known() {
+    let mut world = World::new("head1");
+    let there = fec("10.254.1.1");
+    world.route(there, &[10], 0);
+    world.labels(there, Some(50), &[(10, 100)]);
+    let inherited = world.lsps().changes;
+    let mut restarted = World::new("head1");
+    let mut changes = restarted.lsps().changes;
+    assert!(!inherited.iter().all(|change| changes.contains(change)));
+    keep_working(&mut changes, &inherited);
+    assert!(inherited.iter().all(|change| changes.contains(change)));
+    let keys: BTreeSet<Key> = changes.iter().map(Key::of).collect();
+    assert_eq!(keys.len(), changes.len(), "each name once");
+    restarted.route(there, &[11], 0);
+    restarted.labels(there, Some(50), &[(11, 101)]);
+    let mut changes = restarted.lsps().changes;
+    keep_working(&mut changes, &inherited);
+    assert!(restarted.lsps().changes.iter().all(|change| changes.contains(change)));
+}
