@@ -158,6 +158,16 @@ impl<'m> Forwarder<'m> {
         self.counters.drop(charge.isp, charge.arrived, DropReason::TxRefused, 1);
     }
 
+    /// Control was handed a punted frame that came in by this port.
+    pub fn punted(&self, port: PortId) {
+        self.counters.port(port, PortCounter::Punted, 1);
+    }
+
+    /// Control could not be handed a punted frame that came in by this port, which was freed.
+    pub fn punt_refused(&self, port: PortId) {
+        self.counters.drop(IspSlot::NONE, port, DropReason::PuntLimited, 1);
+    }
+
     /// One frame's way, and what became of it.
     fn one(
         &mut self,
@@ -221,7 +231,6 @@ impl<'m> Forwarder<'m> {
         } else if !retag(pool, &mut frame, ethernet, header_len, VlanTags::None) {
             DropReason::NoBuffer
         } else {
-            self.counters.port(circuit.port, PortCounter::Punted, 1);
             out.punts.push(Punt { circuit, reason, frame });
             return;
         };

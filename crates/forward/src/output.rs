@@ -51,7 +51,8 @@ pub(crate) enum ChargeKind {
     Originated,
 }
 
-/// A frame for control.
+/// A frame for control. Whoever hands it over says so with [`crate::Forwarder::punted`], or with
+/// [`crate::Forwarder::punt_refused`] where that was not possible.
 #[derive(Debug)]
 pub struct Punt {
     /// Where it came in; a backbone port has no tags.

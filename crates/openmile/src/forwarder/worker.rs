@@ -175,9 +175,10 @@ impl Worker {
                     let (circuit, reason, connection) = (punt.circuit, punt.reason, self.connection);
                     // There is room: the ring is as long as there are buffers.
                     let _ = self.rings.punts.push(Punted { connection, circuit, reason, frame: buffer });
+                    self.tables.punted(circuit.port);
                     self.reported = true;
                 }
-                None => drop_frames(&self.memory, punt.circuit.port, DropReason::PuntLimited, 1),
+                None => self.tables.punt_refused(punt.circuit.port),
             }
             self.pool.free(punt.frame);
         }
