@@ -43,6 +43,7 @@ pub(crate) fn run(dir: &RuntimeDir) -> miette::Result<()> {
 
 async fn serve(dir: &RuntimeDir) -> miette::Result<()> {
     let (hub, worker) = prepare(dir).await.wrap_err(NotCuredByRestart("the forwarder cannot start"))?;
+    tracing::info!("ready for control");
     let devices = hub.run().await?;
     // The worker has the ports open: they are closed before their devices go.
     match worker.join() {
