@@ -6,8 +6,8 @@ use serde_json::Value;
 fn resolve<'s>(schema: &'s Value, mut value: &'s Value) -> &'s Value {
     loop {
         let variants = value.get("anyOf").or_else(|| value.get("oneOf")).and_then(Value::as_array);
-        let variants = variants.into_iter().flatten();
-        let inner = variants.filter(|variant| variant.get("$ref").is_some()).next();
+        let mut variants = variants.into_iter().flatten();
+        let inner = variants.find(|variant| variant.get("$ref").is_some());
         let Some(reference) = inner.unwrap_or(value).get("$ref").and_then(Value::as_str) else {
             return value;
         };
