@@ -7,10 +7,12 @@ use miette::{IntoDiagnostic, WrapErr, miette};
 use network::Network;
 use tokio::io::AsyncReadExt;
 
+use super::daemons::Daemons;
 use super::outside::{INTERRUPTED, STOP, StopSignals};
 use super::place::Places;
 use super::plan::{self, Plan};
 use super::screen::Step;
+use super::watch::Nodes;
 use super::{LabArgs, build};
 use crate::netlink::Netlink;
 
@@ -52,7 +54,29 @@ async fn outside_says(word: &mut [u8; 1]) -> std::io::Result<usize> {
 
 async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
     let plan = plan()?;
-    let _places = build_all(&plan).await?;
+    let places = build_all(&plan).await?;
+    let mut daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join("lab.toml"))?;
+    let done = tokio::select! {
+        done = run_all(args, &plan, &places) => done,
+        report = daemons.one_ended() => Err(report),
+    };
+    for wrong in daemons.stop().await {
+        println!("✗ {wrong}");
+    }
+    done
+}
+
+async fn run_all(args: &LabArgs, plan: &Plan, _places: &Places) -> miette::Result<ExitCode> {
+    let nodes = Nodes::new(plan);
+    let step = Step::begin("daemons");
+    nodes.running().await?;
+    step.done("control and forwarder of every node run");
+    let step = Step::begin("sessions");
+    let sessions = nodes.sessions(plan, &step).await?;
+    step.done(&format!("{sessions} LDP sessions"));
+    let step = Step::begin("LSPs");
+    let lsps = nodes.lsps(plan, &step).await?;
+    step.done(&format!("{lsps} LSPs are complete from end to end"));
     if args.keep {
         std::future::pending::<()>().await;
     }

@@ -12,14 +12,17 @@
 //! is in namespaces that only these processes hold. So whatever ends any of them, nothing is left.
 
 mod build;
+mod daemons;
 mod inside;
 mod outside;
+mod patient;
 mod place;
 mod plan;
 mod reach;
 mod sandbox;
 mod screen;
 mod traffic;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -141,6 +141,15 @@ impl Plan {
         self.hosts.iter().find(|host| host.name == name)
     }
 
+    /// The node at the other end of a node's backbone port.
+    pub(super) fn far_node(&self, node: &str, port: &str) -> Option<&str> {
+        let is_near = |end: &PortName| end.node == node && end.port == port;
+        self.cables.iter().find_map(|cable| match &cable.ends {
+            [near, far] | [far, near] if is_near(near) => Some(far.node.as_str()),
+            _ => None,
+        })
+    }
+
     /// The hosts of one side.
     pub(super) fn hosts_of(&self, kind: HostKind) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(move |host| host.kind == kind)
