@@ -131,7 +131,7 @@ impl Devices {
             LinkEvent::Gone { index, .. } => Some(*index),
             LinkEvent::Present(_) => None,
         };
-        let names = if inside { &mut self.ports } else { &mut self.home }.note(event);
+        let names = if inside { &mut self.ports } else { &mut self.home }.note(event).await;
         let mut outcomes = Vec::new();
         let mut concerned = Vec::new();
         for (&id, wanted) in self.wanted.iter_mut().filter(|(_, w)| names.contains(&w.config.device)) {
@@ -268,19 +268,20 @@ impl Place {
         self.links.values().find(|link| link.name == name).cloned()
     }
 
-    /// Takes note of an event; returns the names that it concerns (a device may have been renamed).
-    fn note(&mut self, event: LinkEvent) -> Vec<String> {
-        match event {
-            LinkEvent::Present(link) => {
-                let name = link.name.clone();
-                let before = self.links.insert(link.index, link).map(|link| link.name);
-                before.into_iter().chain([name]).collect()
-            }
-            LinkEvent::Gone { index, name } => {
-                let before = self.links.remove(&index).map(|link| link.name);
-                before.into_iter().chain([name]).collect()
-            }
+    /// Takes note of an event; returns the names that it concerns (a device may have been renamed). A notification may
+    /// be old by the time it is read, so the device is looked at again: otherwise one that was just set up would seem to
+    /// go down once more.
+    async fn note(&mut self, event: LinkEvent) -> Vec<String> {
+        let (index, name) = match event {
+            LinkEvent::Present(link) => (link.index, link.name),
+            LinkEvent::Gone { index, name } => (index, name),
+        };
+        let before = self.links.remove(&index).map(|link| link.name);
+        // On an error there is no such device any more; whatever else it is will be said when the device is used.
+        if let Ok(link) = self.netlink.link(&name).await {
+            self.links.insert(link.index, link);
         }
+        before.into_iter().chain([name]).collect()
     }
 }
 

@@ -21,7 +21,7 @@ use super::rings::{Command, Connection, MainEnd, Report};
 use crate::channel::{ChannelError, Listener, Receiver, Sender, check_version};
 
 /// Octets for control that may wait before nothing more is taken from it and from the worker.
-const OUTBOX: usize = 4 << 20;
+const OUTBOX: usize = 1 << 20;
 
 /// Why the forwarder ends.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

@@ -5,6 +5,7 @@ mod frames;
 mod network;
 mod node;
 mod sandbox;
+mod supervised;
 
 use contract::counters::{Point, PortCounter, Traffic};
 use contract::{
@@ -108,6 +109,34 @@ fn control_gets_what_it_is_for_and_sends_with_tags() {
         network.line.send(&ethernet(broadcast, SUBSCRIBER_MAC, &LINE_TAGS, 0x0806, &arp));
         network.to_isp();
         assert_eq!(network.dir.counters(|m| m.port_drops(PortId(LINE), DropReason::PuntLimited)), 1);
+    });
+}
+
+#[test]
+fn a_control_that_does_not_listen_loses_punts_and_nothing_else() {
+    sandbox::run("a_control_that_does_not_listen_loses_punts_and_nothing_else", || {
+        // As many as pass the limits per line and per port at once; together more than may wait for control.
+        const FRAMES: u64 = 2000;
+        let mut network = Network::new();
+        let _process = network.start();
+        let mut control = network.connect_and_set_up();
+        let limited =
+            |network: &Network| network.dir.counters(|m| m.port_drops(PortId(LINE), DropReason::PuntLimited));
+        for number in 0..FRAMES {
+            let tags = [LINE_TAGS[0], (0x8100, 1000 + (number / 100) as u16)];
+            network.line.send(&ethernet(wire::MacAddr::BROADCAST, SUBSCRIBER_MAC, &tags, 0x0806, &[1; 1480]));
+        }
+        network.to_isp();
+        let dropped = limited(&network);
+        assert!(dropped > 0, "too little to fill what may wait");
+        // Control awakes and gets what waited, then what is new.
+        for _ in dropped..FRAMES {
+            control.find(|m| matches!(m, ToControl::Punt { reason: PuntReason::Arp, .. }).then_some(()));
+        }
+        assert_eq!(limited(&network), dropped);
+        let alert = labelled(1, 255, &ipv4(HOST, SERVICE, 64, b"oam!"));
+        network.backbone.send(&ethernet(network.macs[0], network.backbone.mac(), &[], 0x8847, &alert));
+        control.find(|m| matches!(m, ToControl::Punt { reason: PuntReason::RouterAlert, .. }).then_some(()));
     });
 }
 

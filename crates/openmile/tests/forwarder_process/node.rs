@@ -186,11 +186,17 @@ impl Control {
         }
     }
 
+    /// Waits until a port is like this; what it was before is forgotten.
     pub(crate) fn port_is(&mut self, id: u16, want: impl Fn(&PortState) -> bool) -> PortState {
-        self.find(|message| match message {
-            ToControl::Port(port, state) if *port == PortId(id) && want(state) => Some(state.clone()),
-            _ => None,
-        })
+        loop {
+            let state = self.find(|message| match message {
+                ToControl::Port(port, state) if *port == PortId(id) => Some(state.clone()),
+                _ => None,
+            });
+            if want(&state) {
+                return state;
+            }
+        }
     }
 
     pub(crate) fn installed(&mut self) -> Vec<Change> {
