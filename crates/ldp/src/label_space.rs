@@ -1,4 +1,8 @@
 //! Which label is whose, and when it may be another's.
+//!
+//! A peer that was told of a label holds it until it releases it. When its session is lost, it may go on sending packets
+//! with it all the same: since it keeps what we told it (RFC 3478), or since its forwarder goes on while its control
+//! restarts. From then on it holds the label on a lease that only time ends, whatever it says.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
@@ -19,6 +23,7 @@ pub(crate) struct LabelSpace {
     /// Labels that a restart took out of turn: they are not fresh.
     reserved: BTreeSet<Label>,
     taken: BTreeMap<Label, Taken>,
+    leases: BTreeMap<LdpId, Tick>,
     /// Released by all, with the time from which they may be used again.
     resting: VecDeque<(Tick, Label)>,
     recycled: VecDeque<Label>,
@@ -29,8 +34,16 @@ pub(crate) struct LabelSpace {
 struct Taken {
     fec: Fec,
     /// Peers that may send packets with it.
-    holders: BTreeSet<LdpId>,
+    holders: BTreeMap<LdpId, Holds>,
     retired: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Holds {
+    /// Until it says that it does not.
+    Session,
+    /// Until its lease ends.
+    Lease,
 }
 
 impl LabelSpace {
@@ -44,6 +57,7 @@ impl LabelSpace {
             fresh: (first, count),
             reserved: BTreeSet::new(),
             taken: BTreeMap::new(),
+            leases: BTreeMap::new(),
             resting: VecDeque::new(),
             recycled: VecDeque::new(),
             hold,
@@ -57,14 +71,14 @@ impl LabelSpace {
             return false;
         }
         self.reserved.insert(label);
-        self.taken.insert(label, Taken { fec, holders: BTreeSet::new(), retired: false });
+        self.taken.insert(label, Taken { fec, holders: BTreeMap::new(), retired: false });
         true
     }
 
     /// A label for this FEC; `None` if none is free.
     pub(crate) fn allocate(&mut self, fec: Fec) -> Option<Label> {
         let label = self.next_free()?;
-        self.taken.insert(label, Taken { fec, holders: BTreeSet::new(), retired: false });
+        self.taken.insert(label, Taken { fec, holders: BTreeMap::new(), retired: false });
         Some(label)
     }
 
@@ -84,28 +98,56 @@ impl LabelSpace {
     /// A peer was told of the label.
     pub(crate) fn hold(&mut self, label: Label, peer: LdpId) {
         if let Some(taken) = self.taken.get_mut(&label) {
-            taken.holders.insert(peer);
+            taken.holders.insert(peer, Holds::Session);
         }
     }
 
-    /// A peer does not use the label.
+    /// A peer says that it does not use the label.
     pub(crate) fn release(&mut self, now: Tick, label: Label, peer: LdpId) {
-        if let Some(taken) = self.taken.get_mut(&label) {
+        if let Some(taken) = self.taken.get_mut(&label)
+            && taken.holders.get(&peer) == Some(&Holds::Session)
+        {
             taken.holders.remove(&peer);
             self.rest(now, label);
         }
     }
 
-    /// A peer is gone: it uses none but those that `keep` says.
-    pub(crate) fn release_all(&mut self, now: Tick, peer: LdpId, keep: impl Fn(Fec, Label) -> bool) {
-        let held: Vec<Label> = self
-            .taken
-            .iter()
-            .filter(|(label, taken)| taken.holders.contains(&peer) && !keep(taken.fec, **label))
-            .map(|(&label, _)| label)
-            .collect();
-        for label in held {
-            self.release(now, label, peer);
+    /// A peer is gone for good, its forwarding too.
+    pub(crate) fn release_all(&mut self, now: Tick, peer: LdpId) {
+        self.leases.remove(&peer);
+        self.drop_holder(now, peer, |_| true);
+    }
+
+    /// A peer's session is lost: what it holds it holds until then.
+    pub(crate) fn lease_all(&mut self, peer: LdpId, until: Tick) {
+        for taken in self.taken.values_mut() {
+            if let Some(holds) = taken.holders.get_mut(&peer) {
+                *holds = Holds::Lease;
+            }
+        }
+        self.leases.insert(peer, until);
+    }
+
+    /// A peer's session is back: what it holds from before it holds until then.
+    pub(crate) fn renew_lease(&mut self, peer: LdpId, until: Tick) {
+        if let Some(lease) = self.leases.get_mut(&peer) {
+            *lease = until;
+        }
+    }
+
+    /// The labels that stand for nothing any more but that a peer may still use, with the FECs that they stood for.
+    pub(crate) fn retired_of(&self, peer: LdpId) -> impl Iterator<Item = (Fec, Label)> {
+        let held = self.taken.iter().filter(move |(_, t)| t.retired && t.holders.contains_key(&peer));
+        held.map(|(&label, taken)| (taken.fec, label))
+    }
+
+    fn drop_holder(&mut self, now: Tick, peer: LdpId, which: impl Fn(Holds) -> bool) {
+        let held = self.taken.iter_mut().filter_map(|(&label, taken)| {
+            let drops = taken.holders.get(&peer).is_some_and(|&holds| which(holds));
+            drops.then(|| taken.holders.remove(&peer)).map(|_| label)
+        });
+        for label in held.collect::<Vec<_>>() {
+            self.rest(now, label);
         }
     }
 
@@ -124,8 +166,14 @@ impl LabelSpace {
         }
     }
 
-    /// Frees what has rested long enough; whether there was any.
+    /// Ends leases and frees what has rested long enough; whether anything is free that was not.
     pub(crate) fn handle_timeout(&mut self, now: Tick) -> bool {
+        let ended: Vec<LdpId> =
+            self.leases.iter().filter(|(_, until)| **until <= now).map(|(&peer, _)| peer).collect();
+        for peer in ended {
+            self.leases.remove(&peer);
+            self.drop_holder(now, peer, |holds| holds == Holds::Lease);
+        }
         let mut freed = false;
         while let Some(&(_, label)) = self.resting.front().filter(|(at, _)| *at <= now) {
             self.resting.pop_front();
@@ -138,7 +186,7 @@ impl LabelSpace {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
-        self.resting.front().map(|&(at, _)| at)
+        self.resting.front().map(|&(at, _)| at).into_iter().chain(self.leases.values().copied()).min()
     }
 }
 
@@ -171,7 +219,7 @@ mod tests {
         space.retire(Tick(0), label(17));
         space.release(Tick(1), label(17), peer(1));
         assert_eq!(space.poll_timeout(), None);
-        space.release_all(Tick(2), peer(2), |_, _| false);
+        space.release_all(Tick(2), peer(2));
         let free = Tick(2) + Duration::from_secs(30);
         assert_eq!(space.poll_timeout(), Some(free));
         assert!(!space.handle_timeout(Tick(free.0 - 1)));
@@ -197,5 +245,22 @@ mod tests {
         space.retire(Tick(0), label(16));
         assert_eq!(space.allocate(fec(2)), Some(label(17)));
         assert_eq!(space.allocate(fec(3)), None);
+    }
+
+    #[test]
+    fn a_peer_that_may_still_forward_keeps_its_labels_whatever_it_says() {
+        let mut space = LabelSpace::new(&(label(16)..=label(16)), label(16), Duration::ZERO);
+        assert_eq!(space.allocate(fec(1)), Some(label(16)));
+        space.hold(label(16), peer(1));
+        space.lease_all(peer(1), Tick(100));
+        space.retire(Tick(1), label(16));
+        assert_eq!(space.retired_of(peer(1)).collect::<Vec<_>>(), [(fec(1), label(16))]);
+        space.release(Tick(2), label(16), peer(1));
+        space.renew_lease(peer(1), Tick(50));
+        assert!(!space.handle_timeout(Tick(49)));
+        assert_eq!(space.allocate(fec(2)), None);
+        assert_eq!(space.poll_timeout(), Some(Tick(50)));
+        assert!(space.handle_timeout(Tick(50)));
+        assert_eq!(space.allocate(fec(2)), Some(label(16)));
     }
 }

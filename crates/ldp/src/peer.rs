@@ -31,6 +31,8 @@ pub(crate) struct Peer {
     pub(crate) sent: BTreeMap<Fec, Told>,
     /// Withdrawn and not released yet.
     pub(crate) withdrawn: BTreeSet<(Fec, Label)>,
+    /// Labels of an earlier session that were withdrawn since; it is to be told.
+    pub(crate) unsaid: BTreeSet<(Fec, Label)>,
     /// FECs of which it may have to be told something.
     pub(crate) dirty: BTreeSet<Fec>,
     /// Requests that have not been answered.
@@ -99,6 +101,7 @@ impl Peer {
             received: BTreeMap::new(),
             sent: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
+            unsaid: BTreeSet::new(),
             dirty: BTreeSet::new(),
             requests: BTreeMap::new(),
             stale: None,
@@ -138,16 +141,11 @@ impl Peer {
         }
     }
 
-    /// Whether it was told of this label and may send packets with it.
-    pub(crate) fn uses(&self, fec: Fec, label: Label) -> bool {
-        self.withdrawn.contains(&(fec, label))
-            || self.sent.get(&fec).is_some_and(|told| told.label == label && !told.released)
-    }
-
     /// Forgets what it was told; it is told anew when there is a session.
     pub(crate) fn forget_sent(&mut self) {
         self.sent.clear();
         self.withdrawn.clear();
+        self.unsaid.clear();
         self.dirty.clear();
         self.requests.clear();
     }

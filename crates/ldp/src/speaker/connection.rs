@@ -137,7 +137,7 @@ impl Speaker {
             fault_tolerance: Some(FtSession {
                 flags: FtSession::LEARN_FROM_NETWORK,
                 reconnect: self.config.reconnect.into(),
-                recovery: self.recovery_left(now).into(),
+                recovery: self.recovery_left(now, receiver).into(),
             }),
             unknown: Vec::new(),
         }
@@ -246,12 +246,11 @@ impl Speaker {
             peer.send(Body::Notification(Notification::new(status.unwrap_or(Status::new(code)))));
         }
         let link = std::mem::replace(&mut peer.link, Link::Idle(retry_at));
-        let ft = match &link {
-            Link::Session(session) => session.peer_ft,
-            _ => None,
+        let kept = match &link {
+            Link::Session(session) if session.up_since.is_some() => self.lose(now, id, reason, session),
+            _ => false,
         };
         self.close(now, link, reason);
-        let kept = up_since.is_some() && self.lose(now, id, reason, ft);
         // A peer that does not answer is tried again and again; once is enough to say so.
         if had_link && !(reason == DownReason::NoConnection && said_before) {
             self.events.push_back(Event::SessionDown { peer: id, reason, kept });

@@ -8,7 +8,7 @@ use contract::{Fec, Label, Tick};
 use wire::ldp::{Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageId};
 
 use super::Speaker;
-use crate::peer::Told;
+use crate::peer::{Peer, Told};
 use crate::{Event, FecState, LabeledNextHop, NextHop, Role};
 
 /// Label Mappings are held back while so many octets wait for a peer: what it is told is then as new as can be, and what
@@ -170,6 +170,10 @@ impl Speaker {
     pub(super) fn advertise(&mut self, id: LdpId) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_operational()) else { return };
         while peer.session().is_some_and(|session| session.outstanding() < WINDOW) {
+            if let Some((fec, label)) = peer.unsaid.pop_first() {
+                withdraw(peer, fec, label);
+                continue;
+            }
             let Some(fec) = peer.dirty.pop_first() else { return };
             let entry = self.fecs.get(&fec);
             let label = entry.and_then(|entry| entry.label);
@@ -181,11 +185,7 @@ impl Speaker {
                 peer.sent.remove(&fec);
                 // RFC 5036 A.1.5: only who still has it is told to stop.
                 if !told.released {
-                    peer.withdrawn.insert((fec, told.label));
-                    peer.send(Body::LabelWithdraw(LabelWithdraw {
-                        fec: FecTlv::from(fec.0),
-                        label: Some(told.label),
-                    }));
+                    withdraw(peer, fec, told.label);
                 }
             }
             let Some(label) = label else { continue };
@@ -198,6 +198,11 @@ impl Speaker {
             }
         }
     }
+}
+
+fn withdraw(peer: &mut Peer, fec: Fec, label: Label) {
+    peer.withdrawn.insert((fec, label));
+    peer.send(Body::LabelWithdraw(LabelWithdraw { fec: FecTlv::from(fec.0), label: Some(label) }));
 }
 
 fn mapping(fec: Fec, label: Label, hop_count: Option<u8>, request: Option<MessageId>) -> LabelMapping {

@@ -12,11 +12,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contract::{Fec, Tick};
-use wire::ldp::{FtSession, LdpId, StatusCode};
+use wire::ldp::{LdpId, StatusCode};
 
 use super::Speaker;
 use super::decide::{FecEntry, is_host};
 use crate::peer::{Peer, Stale};
+use crate::session::Session;
 use crate::{DownReason, Event};
 
 /// The longest that bindings of a lost session are kept, whatever the peer wishes (RFC 3478 §3.3, Neighbor Liveness
@@ -57,9 +58,11 @@ impl Speaker {
         self.recovery = Some(Recovery { deadline: now + self.config.recovery, missing });
     }
 
-    /// What peers are told as the Recovery Time.
-    pub(super) fn recovery_left(&self, now: Tick) -> Duration {
+    /// What a peer is told as the Recovery Time: how long what we told it before may still hold. With whom we had a
+    /// session since we started, only the session was lost and nothing here.
+    pub(super) fn recovery_left(&self, now: Tick, id: LdpId) -> Duration {
         match &self.recovery {
+            _ if self.peers.get(&id).is_some_and(|peer| peer.counters.sessions > 0) => self.config.recovery,
             Some(recovery) if self.config.restarting => recovery.deadline.since(now),
             _ => Duration::ZERO,
         }
@@ -93,24 +96,30 @@ impl Speaker {
 
     /// An operational session is lost: what the peer told is kept if it said that it preserves its forwarding, and if it
     /// is its control that went, not the peer by its own will nor the way to it (RFC 3478 §3.3). Whether it is kept.
-    pub(super) fn lose(&mut self, now: Tick, id: LdpId, reason: DownReason, ft: Option<FtSession>) -> bool {
+    pub(super) fn lose(&mut self, now: Tick, id: LdpId, reason: DownReason, session: &Session) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let control_lost =
             matches!(reason, DownReason::Closed | DownReason::Local(StatusCode::KEEPALIVE_TIMER_EXPIRED));
-        let wish = ft.map_or(Duration::ZERO, |ft| ft.reconnect.duration());
+        let wish =
+            session.peer_ft.map_or(Duration::ZERO, |ft| ft.reconnect.duration()).min(NEIGHBOR_LIVENESS);
         let kept = control_lost && !wish.is_zero() && !self.stopped;
         if kept {
-            peer.stale = Some(Stale::Waiting(now + wish.min(NEIGHBOR_LIVENESS)));
+            peer.stale = Some(Stale::Waiting(now + wish));
             peer.addresses.values_mut().for_each(|stale| *stale = true);
             peer.received.values_mut().for_each(|binding| binding.stale = true);
-            // The peer's forwarding goes on with our labels, so none of them is free. What it is told is told anew.
-            peer.forget_sent();
         } else {
             peer.stale = None;
             peer.addresses.clear();
             peer.received.clear();
-            peer.forget_sent();
-            self.labels.release_all(now, id, |_, _| false);
+        }
+        peer.forget_sent();
+        if reason == DownReason::Peer(StatusCode::SHUTDOWN) {
+            self.labels.release_all(now, id);
+        } else {
+            // The peer may notice the loss as late as its hold time has it, keep what we told it for the reconnect time,
+            // be restarted at the end of that, and take the recovery time to find out what is not so any more.
+            let lease = session.hold + self.config.reconnect.max(wish) + self.config.recovery;
+            self.labels.lease_all(id, now + lease);
         }
         self.touch_all();
         kept
@@ -119,11 +128,18 @@ impl Speaker {
     /// A peer's session is operational again: what was kept is given time to be told anew, if the peer says that it
     /// preserved its forwarding (RFC 3478 §3.3.1).
     pub(super) fn peer_returned(&mut self, now: Tick, id: LdpId) {
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.stale.is_some()) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         let ft = peer.session().and_then(|session| session.peer_ft);
-        let recovery = ft.map_or(Duration::ZERO, |ft| ft.recovery.duration()).min(self.config.recovery);
+        let theirs = ft.map_or(Duration::ZERO, |ft| ft.recovery.duration());
+        self.labels.renew_lease(id, now + self.config.recovery.max(theirs.min(NEIGHBOR_LIVENESS)));
+        // Labels that were withdrawn while it could not be told: it need not find out by waiting.
+        peer.unsaid.extend(self.labels.retired_of(id));
+        if peer.stale.is_none() {
+            return;
+        }
+        let recovery = theirs.min(self.config.recovery);
         if recovery.is_zero() {
-            self.flush_stale(now, id);
+            self.flush_stale(id);
         } else {
             peer.stale = Some(Stale::Recovering(now + recovery));
         }
@@ -133,17 +149,16 @@ impl Speaker {
         let due = |peer: &Peer| peer.stale.is_some_and(|stale| stale.deadline() <= now);
         let ids: Vec<LdpId> = self.peers.iter().filter(|(_, peer)| due(peer)).map(|(&id, _)| id).collect();
         for id in ids {
-            self.flush_stale(now, id);
+            self.flush_stale(id);
             self.remove_if_gone(id);
         }
     }
 
-    fn flush_stale(&mut self, now: Tick, id: LdpId) {
+    fn flush_stale(&mut self, id: LdpId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.stale = None;
         peer.addresses.retain(|_, stale| !*stale);
         peer.received.retain(|_, binding| !binding.stale);
-        self.labels.release_all(now, id, |fec, label| peer.uses(fec, label));
         self.touch_all();
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) config: Config,
     /// What the forwarder has: outlives control.
     pub(crate) fib: BTreeMap<Fec, FecState>,
+    /// How often control was started.
+    starts: u32,
     /// FECs told since control started.
     told: BTreeSet<Fec>,
     pub(crate) events: Vec<Event>,
@@ -51,11 +53,36 @@ pub(crate) struct Link {
 }
 
 enum What {
-    Datagram { node: usize, interface: InterfaceId, source: Ipv4Addr, octets: Vec<u8> },
-    Connect { node: usize, conn: ConnId, remote: Ipv4Addr },
-    Stream { node: usize, conn: ConnId, octets: Vec<u8> },
-    Written { node: usize, conn: ConnId, octets: usize },
-    Closed { node: usize, conn: ConnId },
+    Datagram {
+        node: usize,
+        interface: InterfaceId,
+        source: Ipv4Addr,
+        octets: Vec<u8>,
+    },
+    Connect {
+        node: usize,
+        conn: ConnId,
+        remote: Ipv4Addr,
+    },
+    Stream {
+        node: usize,
+        conn: ConnId,
+        octets: Vec<u8>,
+    },
+    Written {
+        node: usize,
+        conn: ConnId,
+        octets: usize,
+    },
+    Closed {
+        node: usize,
+        conn: ConnId,
+    },
+    /// The forwarder has waited long enough for control to come back.
+    Forget {
+        node: usize,
+        starts: u32,
+    },
 }
 
 pub(crate) struct World {
@@ -106,6 +133,7 @@ impl World {
                 speaker: None,
                 config,
                 fib: BTreeMap::new(),
+                starts: 0,
                 told: BTreeSet::new(),
                 events: Vec::new(),
                 egress: BTreeSet::new(),
@@ -126,7 +154,9 @@ impl World {
         let label = |state: &FecState| state.in_label.map(|label| (state.fec, label));
         config.allocations = self.nodes[node].fib.values().filter_map(label).collect();
         config.restarting = !self.nodes[node].fib.is_empty();
-        config.configuration_sequence = (self.now.0 / 1_000_000) as u32 + 1;
+        self.nodes[node].starts += 1;
+        config.configuration_sequence = self.nodes[node].starts;
+        config.first_label = Label::new(self.nodes[node].starts * 100).unwrap();
         self.nodes[node].told.clear();
         self.nodes[node].speaker = Some(Speaker::new(config, self.now));
         for link in 0..self.links.len() {
@@ -141,6 +171,8 @@ impl World {
     /// Kills a node's control: its connections are closed by the kernel, nothing is said.
     pub(crate) fn kill(&mut self, node: usize) {
         self.nodes[node].speaker = None;
+        let starts = self.nodes[node].starts;
+        self.later(self.nodes[node].config.reconnect, What::Forget { node, starts });
         let conns: Vec<_> = self.conns.keys().filter(|(end, _)| *end == node).copied().collect();
         for end in conns {
             self.cut(end);
@@ -375,6 +407,11 @@ impl World {
             }
             What::Written { node, conn, octets } => {
                 self.with(node, |speaker, now| speaker.handle_written(now, conn, octets));
+            }
+            What::Forget { node, starts } => {
+                if self.nodes[node].starts == starts {
+                    self.nodes[node].fib.clear();
+                }
             }
             What::Closed { node, conn } => self.with(node, |speaker, now| speaker.handle_closed(now, conn)),
         }
