@@ -85,3 +85,18 @@ fn keys(value: &Value) -> Vec<String> {
 fn the_schema_is_stable() {
     insta::assert_snapshot!(network::schema_text());
 }
+
+/// The reference names every key, and its example can be read.
+#[test]
+fn the_reference_is_complete() {
+    let reference = include_str!("../../../docs/network-file.md");
+    for key in keys(&network::schema()) {
+        let named = [format!("`{key}`"), format!("[{key}]"), format!(".{key}]")]
+            .iter()
+            .any(|name| reference.contains(name));
+        assert!(named, "docs/network-file.md does not say what `{key}` is");
+    }
+    let example = reference.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let network = network::Network::parse("docs/network-file.md", example);
+    assert!(network.is_ok_and(|network| network.warnings().is_empty()));
+}

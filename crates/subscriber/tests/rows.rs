@@ -77,6 +77,9 @@ fn the_examples_are_right() {
     ] {
         assert!(parse_csv(text).unwrap().len() >= 4);
     }
+    let reference = include_str!("../../../docs/network-file.md");
+    let example = reference.split("```csv\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(parse_csv(example).unwrap().len(), 3);
 }
 
 #[test]
