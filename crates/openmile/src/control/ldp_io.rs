@@ -53,7 +53,10 @@ pub(crate) struct LdpIo {
     hellos: BTreeMap<InterfaceId, HelloSocket>,
     connections: HashMap<ConnId, Connection>,
     accepted: u64,
-    tasks: JoinSet<()>,
+    /// Connections' tasks, those of closed ones too for as long as they linger.
+    conversations: JoinSet<()>,
+    /// The listener's and the Hello sockets' tasks.
+    listening: JoinSet<()>,
 }
 
 struct HelloSocket {
@@ -75,9 +78,17 @@ enum Command {
 impl LdpIo {
     /// Accepts connections from now on; see [`ldp_socket::listen`] for the listener.
     pub(crate) fn new(transport: Ipv4Addr, listener: TcpListener, inputs: mpsc::Sender<Input>) -> Self {
-        let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, inputs.clone()));
-        Self { transport, inputs, hellos: BTreeMap::new(), connections: HashMap::new(), accepted: 0, tasks }
+        let mut listening = JoinSet::new();
+        listening.spawn(accept(listener, inputs.clone()));
+        Self {
+            transport,
+            inputs,
+            hellos: BTreeMap::new(),
+            connections: HashMap::new(),
+            accepted: 0,
+            conversations: JoinSet::new(),
+            listening,
+        }
     }
 
     /// Sends and receives Hellos on this device, if it does not yet.
@@ -86,7 +97,7 @@ impl LdpIo {
             return Ok(());
         }
         let socket = Arc::new(ldp_socket::hellos(interface, device)?);
-        let reader = self.tasks.spawn(receive(Arc::clone(&socket), interface, self.inputs.clone()));
+        let reader = self.listening.spawn(receive(Arc::clone(&socket), interface, self.inputs.clone()));
         self.hellos.insert(interface, HelloSocket { socket, reader });
         Ok(())
     }
@@ -103,7 +114,7 @@ impl LdpIo {
         let conn = ConnId(self.accepted);
         self.accepted += 1;
         let (commands, receiver) = mpsc::unbounded_channel();
-        let task = self.tasks.spawn(converse(stream, conn, receiver, self.inputs.clone()));
+        let task = self.conversations.spawn(converse(stream, conn, receiver, self.inputs.clone()));
         self.connections.insert(conn, Connection { commands, task, established: true });
         conn
     }
@@ -129,7 +140,8 @@ impl LdpIo {
             Action::Connect { conn, local, remote } => {
                 let (commands, receiver) = mpsc::unbounded_channel();
                 debug_assert_eq!(local, self.transport);
-                let task = self.tasks.spawn(connect(local, remote, conn, receiver, self.inputs.clone()));
+                let task =
+                    self.conversations.spawn(connect(local, remote, conn, receiver, self.inputs.clone()));
                 self.connections.insert(conn, Connection { commands, task, established: false });
             }
             Action::RequireGtsm { conn } => self.command(conn, Command::RequireGtsm),
@@ -143,19 +155,14 @@ impl LdpIo {
                 // Else the task sees that its commands ended, and lingers.
             }
         }
-        while self.tasks.try_join_next().is_some() {}
+        while self.conversations.try_join_next().is_some() || self.listening.try_join_next().is_some() {}
     }
 
     /// Waits until what was written is on its way, for a short time.
     pub(crate) async fn finish(mut self) {
-        for (_, hello) in std::mem::take(&mut self.hellos) {
-            hello.reader.abort();
-        }
-        let writers = self.connections.drain().map(|(_, connection)| connection.task).collect::<Vec<_>>();
-        let done = async {
-            while writers.iter().any(|task| !task.is_finished()) && self.tasks.join_next().await.is_some() {}
-        };
-        let _ = timeout(LINGER, done).await;
+        self.listening.abort_all();
+        self.connections.clear();
+        let _ = timeout(LINGER, async { while self.conversations.join_next().await.is_some() {} }).await;
     }
 
     fn send_hello(&self, interface: InterfaceId, octets: &[u8]) {
@@ -253,8 +260,24 @@ async fn converse(
         () = read(&stream, conn, &inputs) => false,
         closed = write(&stream, conn, &mut commands, &inputs) => closed,
     };
-    if !asked_to_close {
+    if asked_to_close {
+        let _ = timeout(LINGER, say_goodbye(&stream)).await;
+    } else {
         let _ = inputs.send(Input::Ldp(LdpInput::Closed(conn))).await;
+    }
+}
+
+/// Closes our direction and waits for the peer to close its own: closing with octets unread would make the kernel send
+/// a reset, which may overtake the notification that says why.
+async fn say_goodbye(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+    let mut unwanted = [0; 4096];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut unwanted) {
+            Ok(0) => return,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+            _ => {}
+        }
     }
 }
 

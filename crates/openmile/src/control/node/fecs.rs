@@ -116,6 +116,7 @@ impl Node {
                 match state {
                     FecState::Up => tracing::info!("LSP of {name} is up"),
                     FecState::Pending => {}
+                    FecState::Stale => tracing::info!("LSP of {name} goes on while the neighbour restarts"),
                     _ => tracing::info!("LSP of {name} is down: {}", reason(state)),
                 }
             }
@@ -161,6 +162,6 @@ fn reason(state: FecState) -> &'static str {
         FecState::NoRoute => "no route",
         FecState::NoLabel => "no label from the next hop",
         FecState::NullLabel => "the next hop sent a null label",
-        FecState::Stale => "kept from before the neighbour's restart",
+        FecState::Stale => "the neighbour restarts",
     }
 }
