@@ -25,7 +25,6 @@ pub(crate) use socket::PacketSocket;
 /// An Ethernet device through packet sockets. Works in a user namespace with CAP_NET_RAW over its network namespace.
 #[derive(Debug)]
 pub struct AfPacket {
-    name: String,
     index: i32,
     mac: MacAddr,
     mtu: u32,
@@ -132,7 +131,6 @@ impl AfPacket {
         sender.set_up_sending();
         sender.bind(device.index, 0).map_err(named)?;
         Ok(Self {
-            name: options.device,
             index: device.index,
             mac: device.mac,
             mtu: device.mtu,
@@ -208,8 +206,8 @@ impl Port for AfPacket {
     fn link(&mut self) -> Link {
         self.receiver.take_error();
         self.sender.take_error();
-        self.link = match self.receiver.device(&self.name) {
-            // Another device may have got the name.
+        self.link = match self.receiver.device_at(self.index) {
+            // It may have been renamed in between, and another got its name.
             Ok(device) if device.index == self.index => {
                 (self.mac, self.mtu) = (device.mac, device.mtu);
                 device.link

@@ -74,6 +74,20 @@ impl PacketSocket {
         for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
             *to = from as libc::c_char;
         }
+        self.describe(request)
+    }
+
+    /// What the kernel says of the device of this index in the socket's network namespace, whatever its name is now.
+    pub(super) fn device_at(&self, index: i32) -> Result<Device, DeviceError> {
+        // SAFETY: all octets zero are a valid `ifreq`.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        request.ifr_ifru.ifru_ifindex = index;
+        self.ask(libc::SIOCGIFNAME, &mut request)?;
+        self.describe(request)
+    }
+
+    /// What the kernel says of the device that the request names.
+    fn describe(&self, mut request: libc::ifreq) -> Result<Device, DeviceError> {
         self.ask(libc::SIOCGIFINDEX, &mut request)?;
         // SAFETY: the kernel has just filled in this member; any bits are a number.
         let index = unsafe { request.ifr_ifru.ifru_ifindex };
@@ -112,7 +126,7 @@ impl PacketSocket {
     }
 
     fn ask(&self, what: libc::Ioctl, request: &mut libc::ifreq) -> Result<(), DeviceError> {
-        // SAFETY: these requests read a name from an `ifreq` and write one of its members.
+        // SAFETY: these requests read a name or an index from an `ifreq` and write one of its members or its name.
         match check(unsafe { libc::ioctl(self.0.as_raw_fd(), what, request) }, "asking about the device") {
             Ok(_) => Ok(()),
             Err(DeviceError::System(_, error)) if error.raw_os_error() == Some(libc::ENODEV) => {
