@@ -397,12 +397,18 @@ fn what_the_directory_says_counts_at_once() {
     headend.directory.bindings[0].1.owner.subscriber = SubscriberId(40);
     headend.asks(SHARED, ("100.64.0.11", mac(40)), "100.64.0.1");
     assert_eq!(headend.events(), [learned(SHARED, "100.64.0.11/32", "100.64.0.11", mac(40))]);
+    // It goes to a third, who has not spoken yet: what is known of the second is not asked for in the third's name.
+    headend.directory.bindings[0].1.owner.subscriber = SubscriberId(41);
+    headend.sent();
+    headend.advance(at(200_000));
+    assert_eq!((headend.sent(), headend.events()), (vec![], vec![]));
+    assert_eq!(headend.state(SHARED, "100.64.0.11"), None);
     // It goes away: the entry does too, without a word, when it is next looked at, or at once when told.
     headend.asks(LINE, ("100.64.0.20", mac(20)), "100.64.0.1");
     headend.events();
     headend.neighbors.forget(LINE, "100.64.0.20/32".parse().unwrap());
     headend.directory.bindings.clear();
-    headend.advance(at(300_000));
+    headend.advance(at(500_000));
     assert_eq!((headend.neighbors.neighbors().count(), headend.sent().len()), (0, 0));
     assert_eq!(headend.events(), []);
     assert!(headend.neighbors.table.is_consistent());
