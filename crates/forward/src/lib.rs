@@ -16,7 +16,8 @@
 //! cannot send without a label; and what comes out from under an ISP's label is looked up among that ISP's entries only.
 //!
 //! Every frame that [`Forwarder::process`] is given is sent, punted or dropped, and a drop has one reason: that of the
-//! first check that failed, in the order Ethernet header, port, IP header, scope, circuit or label, TTL, way on, length.
+//! first check that failed, in this order: Ethernet header, port and station, label stack or EtherType, IP header, scope,
+//! circuit, MAC address, way on, TTL, outgoing port, length.
 
 mod access_in;
 mod access_out;
