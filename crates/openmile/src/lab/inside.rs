@@ -2,18 +2,23 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use miette::{IntoDiagnostic, WrapErr, miette};
 use network::Network;
 use tokio::io::AsyncReadExt;
 
+use super::accounts::Snapshot;
+use super::checks::Checks;
 use super::daemons::Daemons;
+use super::hosts::Hosts;
 use super::outside::{INTERRUPTED, STOP, StopSignals};
 use super::place::Places;
 use super::plan::{self, Plan};
-use super::screen::Step;
+use super::screen::{Step, heading};
+use super::traffic::{self, Kind, Outcome, Patience, Volume};
 use super::watch::Nodes;
-use super::{LabArgs, build};
+use super::{LabArgs, build, report};
 use crate::netlink::Netlink;
 
 /// Where the lab keeps the network file, for its nodes.
@@ -22,14 +27,11 @@ const DIRECTORY: &str = "/run/lab";
 /// Builds the lab, runs it, checks it.
 pub(super) fn run(args: &LabArgs) -> miette::Result<ExitCode> {
     super::sandbox::die_with_parent()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.into_diagnostic()?.block_on(async {
-        let stop = StopSignals::new()?;
-        tokio::select! {
-            done = work(args) => done,
-            () = stopped(stop) => Ok(ExitCode::from(INTERRUPTED)),
-        }
-    })
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
+    let done = runtime.block_on(work(args));
+    // Threads that still wait for something end with the process.
+    runtime.shutdown_background();
+    done
 }
 
 /// Resolves when the user wants the lab to end: by a signal, or by the outside's word. Does not return when the outside
@@ -53,21 +55,52 @@ async fn outside_says(word: &mut [u8; 1]) -> std::io::Result<usize> {
 }
 
 async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
+    let mut stop = std::pin::pin!(stopped(StopSignals::new()?));
     let plan = plan()?;
     let places = build_all(&plan).await?;
     let mut daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join("lab.toml"))?;
-    let done = tokio::select! {
-        done = run_all(args, &plan, &places) => done,
+    let mut checks = Checks::default();
+    let ended = tokio::select! {
+        done = run_all(args, &plan, &places, &mut checks) => done.map(|()| None),
         report = daemons.one_ended() => Err(report),
+        () = &mut stop => Ok(Some(INTERRUPTED)),
     };
-    for wrong in daemons.stop().await {
-        println!("✗ {wrong}");
+    let step = Step::begin("stop");
+    let against = daemons.stop().await;
+    step.done("every daemon was told to stop");
+    let interrupted = ended?;
+    checks.none_against(against, "every daemon stopped cleanly", "exit status 0 of each");
+    if let Some(code) = interrupted {
+        return Ok(ExitCode::from(code));
     }
-    done
+    Ok(verdict(&checks))
 }
 
-async fn run_all(args: &LabArgs, plan: &Plan, _places: &Places) -> miette::Result<ExitCode> {
+/// Prints the checks; success only if every one holds.
+fn verdict(checks: &Checks) -> ExitCode {
+    heading("Checks");
+    checks.print();
+    let (hold, all) = checks.score();
+    println!("\n{hold} of {all} checks hold");
+    if hold == all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn run_all(args: &LabArgs, plan: &Plan, places: &Places, checks: &mut Checks) -> miette::Result<()> {
     let nodes = Nodes::new(plan);
+    converge(plan, &nodes).await?;
+    let step = Step::begin("addresses");
+    let mut hosts = Hosts::start(plan, places)?;
+    let pairs = hosts.first_packets(plan).await?;
+    step.done(&format!("{pairs} pairs of subscriber and ISP had their first answer, by IPv4 and IPv6"));
+    carry(plan, &nodes, &mut hosts, checks).await?;
+    if args.keep {
+        checks.print();
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+async fn converge(plan: &Plan, nodes: &Nodes) -> miette::Result<()> {
     let step = Step::begin("daemons");
     nodes.running().await?;
     step.done("control and forwarder of every node run");
@@ -77,10 +110,48 @@ async fn run_all(args: &LabArgs, plan: &Plan, _places: &Places) -> miette::Resul
     let step = Step::begin("LSPs");
     let lsps = nodes.lsps(plan, &step).await?;
     step.done(&format!("{lsps} LSPs are complete from end to end"));
-    if args.keep {
-        std::future::pending::<()>().await;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// What each flow carries: together more than [`report::LEAST_OCTETS`].
+const VOLUME: Volume = Volume { tcp: 4_500_000, udp: 350, echo: 180 };
+/// Time for all traffic, and for the next packet of a flow.
+const TRAFFIC: (Duration, Duration) = (Duration::from_secs(180), Duration::from_secs(20));
+
+/// Sends the traffic and compares what was counted.
+async fn carry(plan: &Plan, nodes: &Nodes, hosts: &mut Hosts, checks: &mut Checks) -> miette::Result<()> {
+    let before = Snapshot::quiet(nodes, hosts).await?;
+    let step = Step::begin("traffic");
+    let pairs = hosts.pairs(plan)?;
+    let flows = traffic::start(pairs, VOLUME, Patience::new(TRAFFIC.0, TRAFFIC.1));
+    let outcomes = flows.await.into_diagnostic()?;
+    step.done(&traffic_in_words(&outcomes));
+    let step = Step::begin("counters");
+    let after = Snapshot::quiet(nodes, hosts).await?;
+    step.done("stand still");
+    let accounts = after.accounts_since(&before, plan);
+    let drops = after.drops_since(&before);
+    report::fec_tables(plan).await?;
+    report::accounts(&accounts);
+    report::drops(&drops, "while the traffic ran");
+    let wrong = |outcome: &Outcome| {
+        let error = outcome.verified.as_ref().err()?;
+        let version = if outcome.v6 { 6 } else { 4 };
+        Some(format!("{:?} by IPv{version}, {}: {error}", outcome.kind, outcome.name))
+    };
+    let claim = "every flow arrived whole and octet for octet as it was sent";
+    checks.none_against(outcomes.iter().filter_map(wrong).collect(), claim, traffic_in_words(&outcomes));
+    report::check_accounts(checks, plan, &accounts, &drops);
+    Ok(())
+}
+
+fn traffic_in_words(outcomes: &[Outcome]) -> String {
+    let of = |kind| outcomes.iter().filter(move |outcome| outcome.kind == kind);
+    let octets = |kind| of(kind).filter_map(|outcome| outcome.verified.as_ref().ok()).sum::<u64>();
+    let kind = |kind: Kind, name: &str| {
+        format!("{} {name} flows with {:.1} MB", of(kind).count(), octets(kind) as f64 / 1e6)
+    };
+    [kind(Kind::Tcp, "TCP"), kind(Kind::Udp, "UDP"), kind(Kind::Echo, "ICMP")].join(", ")
 }
 
 fn plan() -> miette::Result<Plan> {

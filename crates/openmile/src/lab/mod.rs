@@ -11,14 +11,20 @@
 //! Each process is killed when its parent ends, and everything that the lab makes (devices, mounts, files, namespaces)
 //! is in namespaces that only these processes hold. So whatever ends any of them, nothing is left.
 
+mod accounts;
 mod build;
+mod checks;
 mod daemons;
+mod hosts;
 mod inside;
+mod kernel;
 mod outside;
 mod patient;
 mod place;
 mod plan;
 mod reach;
+mod recorder;
+mod report;
 mod sandbox;
 mod screen;
 mod traffic;

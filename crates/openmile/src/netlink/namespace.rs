@@ -39,6 +39,11 @@ impl Namespace {
         })?
     }
 
+    /// The same one, held open once more.
+    pub(crate) fn again(&self) -> Result<Self, NetlinkError> {
+        self.0.try_clone().map(Self).map_err(NetlinkError::Namespace)
+    }
+
     /// Keeps it at a path by a bind mount, beyond the life of this process. The file is made where there is none.
     pub(crate) fn keep_at(&self, path: &Path) -> Result<(), NetlinkError> {
         let keep = || -> io::Result<()> {

@@ -1,10 +1,11 @@
 //! ICMP and ICMPv6 echo: numbered requests, which the other end's kernel answers.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::tag::Tag;
-use super::{Flow, Patience, socket, udp, wrong};
+use super::{End, Flow, Patience, socket, udp, wrong};
 
 /// Octets of an echo request's payload.
 const PAYLOAD: usize = 1400;
@@ -25,6 +26,50 @@ pub(in crate::lab) struct Echo {
     tag: Tag,
     requests: u64,
     patience: Patience,
+}
+
+/// Asks for one echo, again and again until it is answered or the patience is over.
+pub(in crate::lab) fn echo_once(from: &End, to: IpAddr, tag: Tag, patience: Patience) -> io::Result<()> {
+    let socket = socket::echo(from)?;
+    socket.connect((to, 0))?;
+    let echo = Echo { socket, v6: to.is_ipv6(), tag, requests: 1, patience };
+    for number in 0.. {
+        let pause = patience.next()?;
+        // An error from the way there (no route yet) is not the last word.
+        _ = echo.socket.send(&echo.request(number));
+        let mut message = [0; HEADER + PAYLOAD + 1];
+        if socket::readable_within(&echo.socket, pause)?
+            && let Ok(len) = echo.socket.recv(&mut message)
+        {
+            return echo.reply(&message[..len]).map(drop);
+        }
+    }
+    Ok(())
+}
+
+/// One echo after the other, until told to stop: how many were asked for and how many were answered.
+pub(in crate::lab) fn pulse(
+    from: &End,
+    to: IpAddr,
+    tag: Tag,
+    stop: &AtomicBool,
+    patience: Patience,
+) -> io::Result<(u64, u64)> {
+    let socket = socket::echo(from)?;
+    socket.connect((to, 0))?;
+    let echo = Echo { socket, v6: to.is_ipv6(), tag, requests: 1, patience };
+    let (mut asked, mut answered) = (0, 0);
+    while !stop.load(Relaxed) {
+        echo.socket.send(&echo.request(asked))?;
+        asked += 1;
+        let mut message = [0; HEADER + PAYLOAD + 1];
+        if socket::readable_within(&echo.socket, patience.next()?)? {
+            let len = echo.socket.recv(&mut message)?;
+            echo.reply(&message[..len])?;
+            answered += 1;
+        }
+    }
+    Ok((asked, answered))
 }
 
 impl Echo {

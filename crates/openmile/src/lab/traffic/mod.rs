@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::netlink::NetlinkError;
 use crate::netlink::namespace::Namespace;
+pub(super) use echo::{echo_once, pulse};
 use tag::{IspMark, Tag};
 
 /// An end of a flow.
@@ -198,7 +199,7 @@ fn both<T: Send>(
     }
 }
 
-fn in_namespace(error: NetlinkError) -> io::Error {
+pub(super) fn in_namespace(error: NetlinkError) -> io::Error {
     io::Error::other(error)
 }
 
