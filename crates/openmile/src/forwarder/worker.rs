@@ -175,8 +175,8 @@ impl Worker {
                     let (circuit, reason, connection) = (punt.circuit, punt.reason, self.connection);
                     // There is room: the ring is as long as there are buffers.
                     let _ = self.rings.punts.push(Punted { connection, circuit, reason, frame: buffer });
-                    self.tables.punted(circuit.port);
                     self.reported = true;
+                    self.tables.punted(punt.circuit.port);
                 }
                 None => self.tables.punt_refused(punt.circuit.port),
             }

@@ -1,6 +1,6 @@
 //! A node with one port of each kind, cables to an outside, and what control says to it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use contract::{
     Asn, Binding, BindingKey, Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix,
@@ -106,6 +106,16 @@ impl Network {
         Change::Binding(key, Some(Binding { subscriber: SubscriberId(1), mac, verify_mac: false }))
     }
 
+    /// A binding on another line of the same port.
+    pub(crate) fn other_line(&self, inner: u16) -> Change {
+        let (outer, inner) = (VlanId::new(100).unwrap(), VlanId::new(inner).unwrap());
+        let circuit = Circuit { port: PortId(LINE), tags: VlanTags::Double { outer, inner } };
+        let address = Ipv4Addr::from_bits(u32::from(inner.number()) | 0x6440_0000);
+        let prefix = IspPrefix { isp: ISP, prefix: IpAddr::from(address).into() };
+        let binding = Binding { subscriber: SubscriberId(2), mac: None, verify_mac: false };
+        Change::Binding(BindingKey { circuit, prefix }, Some(binding))
+    }
+
     /// All that this node should hold.
     pub(crate) fn changes(&self) -> Vec<Change> {
         let handoff = Circuit { port: PortId(HANDOFF), tags: handoff_tags() };
@@ -135,13 +145,13 @@ impl Network {
         changes
     }
 
-    pub(crate) fn from_line(&self, packet: &[u8]) -> Vec<u8> {
+    pub(crate) fn line_frame(&self, packet: &[u8]) -> Vec<u8> {
         ethernet(self.macs[1], SUBSCRIBER_MAC, &LINE_TAGS, 0x0800, packet)
     }
 
     /// Headend, to the ISP.
-    pub(crate) fn to_isp(&mut self) {
-        let frame = self.from_line(&ipv4(HOST, SERVICE, 64, b"push"));
+    pub(crate) fn push(&mut self) {
+        let frame = self.line_frame(&ipv4(HOST, SERVICE, 64, b"push"));
         self.line.send(&frame);
         let under = labelled(1000, 255, &ipv4(HOST, SERVICE, 63, b"push"));
         self.backbone.receives(&ethernet(LSR_MAC, self.macs[0], &[], 0x8847, &under));
@@ -150,16 +160,16 @@ impl Network {
     /// Transit.
     pub(crate) fn swap(&mut self) {
         let packet = ipv4(SERVICE, HOST, 64, b"swap");
-        self.from_backbone(&labelled(2002, 60, &packet));
+        self.labelled_arrives(&labelled(2002, 60, &packet));
         self.backbone.receives(&ethernet(LSR_MAC, self.macs[0], &[], 0x8847, &labelled(4000, 59, &packet)));
     }
 
     /// One packet each way at each of the three roles.
     pub(crate) fn all_ways(&mut self) {
-        self.to_isp();
+        self.push();
         self.swap();
         // Tailend, to the ISP.
-        self.from_backbone(&labelled(2001, 60, &ipv4(HOST, SERVICE, 63, b"pop!")));
+        self.labelled_arrives(&labelled(2001, 60, &ipv4(HOST, SERVICE, 63, b"pop!")));
         let out = ipv4(HOST, SERVICE, 62, b"pop!");
         self.handoff.receives(&ethernet(ISP_MAC, self.macs[2], &HANDOFF_TAGS, 0x0800, &out));
         // Tailend, to the subscriber.
@@ -168,12 +178,12 @@ impl Network {
         let under = labelled(3000, 255, &ipv4(SERVICE, HOST, 63, b"back"));
         self.backbone.receives(&ethernet(LSR_MAC, self.macs[0], &[], 0x8847, &under));
         // Headend, to the subscriber.
-        self.from_backbone(&labelled(2000, 60, &ipv4(SERVICE, HOST, 63, b"home")));
+        self.labelled_arrives(&labelled(2000, 60, &ipv4(SERVICE, HOST, 63, b"home")));
         let home = ipv4(SERVICE, HOST, 62, b"home");
         self.line.receives(&ethernet(SUBSCRIBER_MAC, self.macs[1], &LINE_TAGS, 0x0800, &home));
     }
 
-    fn from_backbone(&mut self, under: &[u8]) {
+    fn labelled_arrives(&mut self, under: &[u8]) {
         let frame = ethernet(self.macs[0], LSR_MAC, &[], 0x8847, under);
         self.backbone.send(&frame);
     }

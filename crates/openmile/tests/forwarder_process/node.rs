@@ -7,7 +7,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use contract::{Change, EndOfReplay, Generation, PortId, PortState, Scope, ToControl, ToForwarder};
+use contract::{
+    Change, DropReason, EndOfReplay, Generation, PortId, PortState, Scope, ToControl, ToForwarder,
+};
 
 /// Whatever is waited for comes much sooner, or never.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -97,6 +99,12 @@ impl Dir {
             Process::start(&["forwarder", "--node", "head1", "--runtime-dir", self.base().to_str().unwrap()]);
         process.says("ready for control");
         process
+    }
+
+    /// Drops of what came in by a port, by reason.
+    pub(crate) fn drops(&self, port: PortId) -> Vec<(DropReason, u64)> {
+        let count = |&reason| (reason, self.counters(|memory| memory.port_drops(port, reason)));
+        DropReason::ALL.iter().map(count).filter(|(_, frames)| *frames > 0).collect()
     }
 
     pub(crate) fn counters<T>(&self, look: impl FnOnce(contract::counters::Memory<'_>) -> T) -> T {
