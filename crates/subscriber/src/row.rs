@@ -100,17 +100,21 @@ pub(crate) fn parse_lossy(text: &str) -> (Vec<Row>, Vec<RowError>) {
         .from_reader(text.as_bytes());
     let (mut rows, mut errors) = (Vec::new(), Vec::new());
     let mut columns = None;
+    let (mut line, mut counted) = (1, 0);
     let mut record = csv::StringRecord::new();
     // The text is UTF-8 and rows may differ in length, so reading memory has no error left to give.
     while reader.read_record(&mut record).unwrap_or(false) {
-        let start = record.position().map_or(0, |at| usize::try_from(at.byte()).unwrap_or(0));
+        let from = record.position().map_or(0, |at| usize::try_from(at.byte()).unwrap_or(0));
+        let start = record_start(text, from);
+        line += text.get(counted..start).unwrap_or("").matches('\n').count() as u64;
+        counted = start;
         let spans = field_spans(text, start);
         match &columns {
             None => match header(&record, &spans, text) {
                 Ok(order) => columns = Some(order),
                 Err(found) => return (rows, found),
             },
-            Some(columns) => match row(&record, &spans, text, columns) {
+            Some(columns) => match row(&record, &spans, line, columns) {
                 Ok(row) => rows.push(row),
                 Err(found) => errors.extend(found),
             },
@@ -161,12 +165,10 @@ fn header(record: &csv::StringRecord, spans: &[Range<usize>], text: &str) -> Res
 fn row(
     record: &csv::StringRecord,
     spans: &[Range<usize>],
-    text: &str,
+    line: u64,
     columns: &Columns,
 ) -> Result<Row, Vec<RowError>> {
     let start = spans.first().map_or(0, |span| span.start);
-    let start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-    let line = record.position().map_or(0, csv::Position::line);
     if record.len() != HEADER.len() {
         let whole = start..spans.last().map_or(start, |last| last.end);
         let message = format!("this row has {} fields, the header {}", record.len(), HEADER.len());
@@ -282,10 +284,21 @@ fn prefixes(text: &str, wrong: &mut impl FnMut(usize, String, &str)) -> Vec<IpNe
     prefixes
 }
 
-/// Where the fields of the record are that begins at or after this octet, quotes included.
-fn field_spans(text: &str, start: usize) -> Vec<Range<usize>> {
-    let rest = text.get(start..).unwrap_or("");
-    let mut start = start + (rest.len() - rest.trim_start_matches(['\r', '\n']).len());
+/// Where the record begins that is read from this octet on: after empty lines and comments, which the reader counts to
+/// the record that follows them.
+fn record_start(text: &str, from: usize) -> usize {
+    let mut rest = text.get(from..).unwrap_or("");
+    loop {
+        let line = rest.trim_start_matches(['\r', '\n']);
+        match line.strip_prefix('#') {
+            Some(comment) => rest = comment.find(['\r', '\n']).map_or("", |end| &comment[end..]),
+            None => return text.len() - line.len(),
+        }
+    }
+}
+
+/// Where the fields of the record are that begins at this octet, quotes included.
+fn field_spans(text: &str, mut start: usize) -> Vec<Range<usize>> {
     let (mut spans, mut quoted) = (Vec::new(), false);
     let octets = text.as_bytes();
     let mut at = start;

@@ -227,6 +227,16 @@ fn all_mistakes_of_a_file_are_reported_in_the_order_of_lines() {
     ]);
     let lines: Vec<_> = errors.iter().map(|(error, _)| (error.line, error.field.unwrap())).collect();
     assert_eq!(lines, [(3, "node"), (4, "outer_vlan"), (4, "mac"), (5, "prefixes"), (5, "prefixes")]);
+    // Comments, empty lines and carriage returns before a row are not part of it.
+    let text = format!(
+        "# one\r\n{}\r\n\r\n# two, with \"quotes\r\n#\r\ncarl,head1,dslam9,,,,64501,\"100.64.0.13\"\r\n\
+         # three\r\n  dora,head1,dslam0,,,,64501,\"100.64.0.1\"\r\n",
+        HEADER.join(",")
+    );
+    let errors = check(&text, &facts()).unwrap_err();
+    let places: Vec<_> = errors.iter().map(|e| (e.line, e.column, &text[e.span.clone()])).collect();
+    assert_eq!(places, [(6, 12, "dslam9"), (8, 30, "\"100.64.0.1\"")]);
+
     // A node takes nobody from a file that is wrong for another node.
     assert!(Directory::load("head2", &file(&["bert,head1,dslam9,,,,64501,100.64.0.12"]), &facts()).is_err());
 }
