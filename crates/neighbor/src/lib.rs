@@ -10,7 +10,7 @@
 //!
 //! Both are driven alike: call `handle_frame` and whatever else happens, then drain `poll_transmit` and `poll_event`;
 //! call `handle_timeout` when the time of `poll_timeout` has come. Frames have neither VLAN tags nor FCS on both ways;
-//! the [`Circuit`](contract::Circuit) stands for the tags.
+//! the [`Circuit`] stands for the tags.
 
 mod access;
 mod counters;
