@@ -9,6 +9,7 @@ use network::Network;
 use tokio::io::AsyncReadExt;
 
 use super::accounts::Snapshot;
+use super::backbone::Watch;
 use super::checks::Checks;
 use super::daemons::Daemons;
 use super::hosts::Hosts;
@@ -18,7 +19,7 @@ use super::plan::{self, Plan};
 use super::screen::{Step, heading};
 use super::traffic::{self, Kind, Outcome, Patience, Volume};
 use super::watch::Nodes;
-use super::{LabArgs, build, report};
+use super::{LabArgs, build, isolation, report, restart, services, spoof};
 use crate::netlink::Netlink;
 
 /// Where the lab keeps the network file, for its nodes.
@@ -90,9 +91,25 @@ async fn run_all(args: &LabArgs, plan: &Plan, places: &Places, checks: &mut Chec
     converge(plan, &nodes).await?;
     let step = Step::begin("addresses");
     let mut hosts = Hosts::start(plan, places)?;
+    let labels = Watch::start(plan, places, true)?;
     let pairs = hosts.first_packets(plan).await?;
     step.done(&format!("{pairs} pairs of subscriber and ISP had their first answer, by IPv4 and IPv6"));
+    labels.check_labels(&nodes, checks).await?;
+    let bare = Watch::start(plan, places, false)?;
     carry(plan, &nodes, &mut hosts, checks).await?;
+    let step = Step::begin("services");
+    services::check(plan, &hosts, checks).await?;
+    step.done("the same addresses at several ISPs, neighbours of one ISP");
+    let step = Step::begin("isolation");
+    let before = Snapshot::take(&nodes, &mut hosts).await?;
+    isolation::check(plan, places, &nodes, &mut hosts, checks).await?;
+    spoof::check(plan, &nodes, &mut hosts, checks).await?;
+    step.done("everybody tried what must not work");
+    restart::check(plan, &nodes, &hosts, checks).await?;
+    isolation::check_recorders(&mut hosts, checks)?;
+    bare.check_bare(checks)?;
+    let after = Snapshot::take(&nodes, &mut hosts).await?;
+    report::drops(&after.drops_since(&before), "while everybody tried what must not work");
     if args.keep {
         checks.print();
         std::future::pending::<()>().await;

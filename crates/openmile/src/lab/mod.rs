@@ -12,11 +12,13 @@
 //! is in namespaces that only these processes hold. So whatever ends any of them, nothing is left.
 
 mod accounts;
+mod backbone;
 mod build;
 mod checks;
 mod daemons;
 mod hosts;
 mod inside;
+mod isolation;
 mod kernel;
 mod outside;
 mod patient;
@@ -25,8 +27,11 @@ mod plan;
 mod reach;
 mod recorder;
 mod report;
+mod restart;
 mod sandbox;
 mod screen;
+mod services;
+mod spoof;
 mod traffic;
 mod watch;
 

@@ -160,6 +160,18 @@ impl Plan {
         self.hosts_of(HostKind::Isp).find(|host| host.isp == isp)
     }
 
+    /// The nodes' addresses towards subscribers and ISPs: gateways and handoffs.
+    pub(super) fn edge_addresses(&self) -> Vec<IpAddr> {
+        let isps = self.network.isps().iter();
+        isps.flat_map(|isp| {
+            let v4 = isp.handoffs.iter().filter_map(|h| Some(IpAddr::V4(h.ipv4?.address.addr())));
+            let v6 = isp.handoffs.iter().filter_map(|h| Some(IpAddr::V6(h.ipv6?.address.addr())));
+            let pools = isp.headends.iter().flat_map(|headend| &headend.pools).map(|pool| pool.gateway);
+            v4.chain(v6).chain(pools).collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
     /// Every address that is the backbone's or a node's own: no subscriber and no ISP may reach one.
     pub(super) fn backbone_addresses(&self) -> Vec<Ipv4Addr> {
         let links = self.cables.iter().flat_map(|cable| cable.addresses.map(|net| net.addr()));
@@ -175,8 +187,13 @@ impl Plan {
 impl Host {
     /// Its own address of a family, on its first cable or (an ISP's) its service address.
     pub(super) fn address(&self, v6: bool) -> Option<IpAddr> {
+        self.addresses().find(|address| address.is_ipv6() == v6)
+    }
+
+    /// All its addresses, its services' first.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let links = self.links.iter().flat_map(|link| link.addresses.iter().map(IpNet::addr));
-        self.services.iter().copied().chain(links).find(|address| address.is_ipv6() == v6)
+        self.services.iter().copied().chain(links)
     }
 }
 

@@ -158,8 +158,21 @@ pub(super) fn not_of(isp: IspMark) -> Vec<sock_filter> {
     program.finish()
 }
 
+/// Passes all frames but those of this EtherType.
+pub(in crate::lab) fn not_of_ethertype(ethertype: u16) -> Vec<sock_filter> {
+    let mut program = Program::default();
+    program
+        .run(BPF_LD | BPF_H | BPF_ABS, 12)
+        .equal(u32::from(ethertype), Label::Ours, Label::Theirs)
+        .at(Label::Ours)
+        .run(BPF_RET | BPF_K, 0)
+        .at(Label::Theirs)
+        .run(BPF_RET | BPF_K, u32::MAX);
+    program.finish()
+}
+
 /// Attaches a filter to a packet socket.
-pub(super) fn attach(socket: BorrowedFd<'_>, filter: &[sock_filter]) -> io::Result<()> {
+pub(in crate::lab) fn attach(socket: BorrowedFd<'_>, filter: &[sock_filter]) -> io::Result<()> {
     let len = u16::try_from(filter.len()).map_err(io::Error::other)?;
     let program = sock_fprog { len, filter: filter.as_ptr().cast_mut() };
     let size = size_of::<sock_fprog>() as libc::socklen_t;

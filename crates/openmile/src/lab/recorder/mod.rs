@@ -1,7 +1,7 @@
 //! Watches what a host receives: each frame, not a sample, is judged by a filter in the kernel, and those that are not
 //! plainly of the host's own ISP come here.
 
-mod filter;
+pub(super) mod filter;
 
 use std::collections::BTreeMap;
 use std::io;

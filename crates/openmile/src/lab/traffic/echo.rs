@@ -28,6 +28,11 @@ pub(in crate::lab) struct Echo {
     patience: Patience,
 }
 
+/// Sends one echo request on a connected [`socket::echo`].
+pub(in crate::lab) fn echo_request(socket: &UdpSocket, v6: bool, tag: Tag) -> io::Result<()> {
+    socket.send(&request(v6, tag, 0)).map(drop)
+}
+
 /// Asks for one echo, again and again until it is answered or the patience is over.
 pub(in crate::lab) fn echo_once(from: &End, to: IpAddr, tag: Tag, patience: Patience) -> io::Result<()> {
     let socket = socket::echo(from)?;
@@ -102,12 +107,7 @@ impl Echo {
     }
 
     fn request(&self, number: u64) -> [u8; HEADER + PAYLOAD] {
-        let mut message = [0; HEADER + PAYLOAD];
-        message[0] = if self.v6 { ECHO_REQUEST_V6 } else { ECHO_REQUEST };
-        message[6..HEADER].copy_from_slice(&(number as u16).to_be_bytes());
-        self.tag.fill(0, &mut message[HEADER..]);
-        message[HEADER + 8..HEADER + 16].copy_from_slice(&number.to_be_bytes());
-        message
+        request(self.v6, self.tag, number)
     }
 
     fn reply(&self, message: &[u8]) -> io::Result<u64> {
@@ -119,4 +119,13 @@ impl Echo {
             _ => Err(wrong(format!("an answer of type {} and {} octets", message[0], message.len()))),
         }
     }
+}
+
+fn request(v6: bool, tag: Tag, number: u64) -> [u8; HEADER + PAYLOAD] {
+    let mut message = [0; HEADER + PAYLOAD];
+    message[0] = if v6 { ECHO_REQUEST_V6 } else { ECHO_REQUEST };
+    message[6..HEADER].copy_from_slice(&(number as u16).to_be_bytes());
+    tag.fill(0, &mut message[HEADER..]);
+    message[HEADER + 8..HEADER + 16].copy_from_slice(&number.to_be_bytes());
+    message
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::netlink::NetlinkError;
 use crate::netlink::namespace::Namespace;
-pub(super) use echo::{echo_once, pulse};
+pub(super) use echo::{echo_once, echo_request, pulse};
 use tag::{IspMark, Tag};
 
 /// An end of a flow.

@@ -28,7 +28,7 @@ pub(super) fn listener(end: &End) -> io::Result<TcpListener> {
 }
 
 /// A socket at the end's address that is not connected yet.
-pub(super) fn client(end: &End) -> io::Result<OwnedFd> {
+pub(in crate::lab) fn client(end: &End) -> io::Result<OwnedFd> {
     let open = || -> io::Result<OwnedFd> {
         let client = socket(family(end), SocketType::STREAM, None)?;
         sockopt::set_socket_recv_buffer_size(&client, TCP_ROOM)?;
