@@ -129,6 +129,11 @@ impl Receiver {
             }
         }
     }
+
+    /// The next message of those that were read already.
+    pub(crate) fn read_already<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ChannelError> {
+        self.decoder.next()
+    }
 }
 
 /// The sending half of a connection: messages are queued, then flushed.
@@ -279,11 +284,14 @@ mod tests {
         sender.send(&ToForwarder::ShowInstalled).await.unwrap();
         assert_eq!(receiver.next().await.unwrap(), Some(ToForwarder::ShowInstalled));
         sender.queue(&ToForwarder::ShowInstalled).unwrap();
+        sender.queue(&ToForwarder::Hello { version: 7 }).unwrap();
         assert!(sender.queued() > 0);
+        assert!(receiver.read_already::<ToForwarder>().unwrap().is_none());
         sender.flush().await.unwrap();
         assert_eq!(sender.queued(), 0);
         drop(sender);
         assert_eq!(receiver.next().await.unwrap(), Some(ToForwarder::ShowInstalled));
+        assert_eq!(receiver.read_already().unwrap(), Some(ToForwarder::Hello { version: 7 }));
         // The other half of the pair was dropped with its Receiver, so that this end sees the close.
         assert_eq!(receiver.next::<ToForwarder>().await.unwrap(), None);
     }

@@ -23,6 +23,9 @@ use crate::channel::{ChannelError, Listener, Receiver, Sender, check_version};
 /// Octets for control that may wait before nothing more is taken from it and from the worker.
 const OUTBOX: usize = 1 << 20;
 
+/// Commands that are collected before the worker is given them.
+const BATCH: usize = 256;
+
 /// Why the forwarder ends.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub(super) enum HubError {
@@ -100,7 +103,10 @@ impl Hub {
                 Event::Accepted(Ok((sender, receiver))) => self.greet(sender, receiver),
                 Event::Accepted(Err(error)) => tracing::warn!("a connection was refused: {error}"),
                 Event::Greeted(first) => self.greeted(first),
-                Event::Said(Ok(Some(message))) => self.said(message).await,
+                Event::Said(Ok(Some(message))) => {
+                    self.said(message).await;
+                    self.said_more().await;
+                }
                 Event::Said(Ok(None)) => self.disconnect("control disconnected; packets flow on"),
                 Event::Said(Err(error)) | Event::Flushed(Err(error)) => {
                     self.disconnect(&format!("control is disconnected: {error}"));
@@ -228,6 +234,21 @@ impl Hub {
         tracing::warn!("{why}");
         self.control = None;
         self.pending.push_back(Command::Connected(Connection::default()));
+    }
+
+    /// What came together with a message: a replay is a stream of small ones.
+    async fn said_more(&mut self) {
+        while self.pending.len() < BATCH {
+            let Some(control) = self.control.as_mut().filter(|control| control.sender.queued() < OUTBOX)
+            else {
+                return;
+            };
+            match control.receiver.read_already() {
+                Ok(Some(message)) => self.said(message).await,
+                Ok(None) => return,
+                Err(error) => return self.disconnect(&format!("control is disconnected: {error}")),
+            }
+        }
     }
 
     async fn said(&mut self, message: ToForwarder) {
