@@ -10,6 +10,12 @@ use crate::tables::Tables;
 use crate::{PortFacts, hash};
 
 /// An IP packet enters its LSP. Its traffic class is 0 (RFC 5462): which classes there are is for `qos` to say.
+///
+/// TODO-correctness(RFC 3032 §3.4): a packet that is too long with its labels is dropped in silence; it should be
+/// fragmented, or its sender told (RFC 1191, RFC 8201). Until then a backbone needs an MTU of the edge's and four octets
+/// a label.
+///
+/// TODO-correctness(RFC 1812 §5.3.1, RFC 4443 §3.3): nor is the sender told where the TTL ran out.
 pub(crate) fn impose(
     tables: &Tables,
     seed: u64,

@@ -157,18 +157,19 @@ fn a_replay_ends_for_each_scope_and_leaves_what_was_named() {
     let (configuration, learned): (Vec<_>, Vec<_>) =
         all.iter().cloned().partition(|change| change.scope() == Scope::Configuration);
     assert_eq!(node.forwarder.generation(), Generation(1));
-    apply(&mut node, 2, configuration[0].clone()).unwrap();
-    assert_eq!(node.forwarder.generation(), Generation(2));
-    assert_eq!(end(&mut node, 1, Scope::Configuration), 0, "that generation is over");
-    assert_eq!(end(&mut node, 2, Scope::Configuration), configuration.len() - 1);
+    apply(&mut node, 3, configuration[0].clone()).unwrap();
+    assert_eq!(node.forwarder.generation(), Generation(3));
+    assert_eq!(end(&mut node, 2, Scope::Configuration), 0, "that generation is over");
+    assert_eq!(node.forwarder.generation(), Generation(3));
+    assert_eq!(end(&mut node, 3, Scope::Configuration), configuration.len() - 1);
     assert_eq!(installed(&node), sorted(&[&configuration[..1], &learned].concat()));
     for kept in [&learned[0], &learned[learned.len() - 1], &learned[4]] {
-        apply(&mut node, 2, kept.clone()).unwrap();
+        apply(&mut node, 3, kept.clone()).unwrap();
     }
-    assert_eq!(end(&mut node, 2, Scope::Learned), learned.len() - 3);
+    assert_eq!(end(&mut node, 3, Scope::Learned), learned.len() - 3);
     assert_eq!(installed(&node).len(), 4);
-    assert_eq!(end(&mut node, 3, Scope::Learned), 3, "a replay may have nothing to say");
-    assert!(matches!(apply(&mut node, 2, all[0].clone()), Err(ChangeError::Conflict(_))), "over");
+    assert_eq!(end(&mut node, 4, Scope::Learned), 3, "a replay may have nothing to say");
+    assert!(matches!(apply(&mut node, 3, all[0].clone()), Err(ChangeError::Conflict(_))), "over");
     assert_eq!(installed(&node), sorted(&configuration[..1]));
 }
 

@@ -182,6 +182,12 @@ fn frames_for_others_and_of_other_kinds_are_dropped() {
     let to_us = ours(ACCESS);
     for (name, frame, reason) in [
         ("another station", ethernet(ours(LINE), ANNA, &[], IPV4, &packet), DropReason::NotForUs),
+        (
+            "labels for another station",
+            ethernet(ours(LINE), ANNA, &[], MPLS, &cat(&[&label(20, 0, true, 9), &packet])),
+            DropReason::NotForUs,
+        ),
+        ("PPPoE for another station", ethernet(ours(LINE), ANNA, &[], 0x8864, &packet), DropReason::NotForUs),
         ("broadcast IPv4", ethernet(everyone, ANNA, &[], IPV4, &packet), DropReason::NotForUs),
         (
             "multicast IPv6",
