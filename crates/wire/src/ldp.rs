@@ -42,3 +42,6 @@ pub const DEFAULT_MAX_PDU_LENGTH: u16 = 4096;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod captured;

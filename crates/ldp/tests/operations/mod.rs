@@ -1,0 +1,291 @@
+//! One speaker driven by octets: each few are something that happens to it. Shared with the fuzz target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use contract::{Fec, Label, Tick};
+use ipnet::{IpNet, Ipv4Net};
+use ldp::{Action, Config, ConnId, Event, FecState, InterfaceId, LdpId, NextHop, Role, Speaker};
+use wire::ldp::{
+    Addresses, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession, Hello, HoldTime,
+    Initialization, KeepaliveTime, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest,
+    LabelWithdraw, Message, MessageId, Milliseconds, Notification, PduReader, PduWriter, Status, StatusCode,
+};
+
+const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 4);
+
+struct Driver<'a> {
+    octets: &'a [u8],
+    speaker: Speaker,
+    now: Tick,
+    /// Open connections and what is said on them.
+    conns: BTreeMap<ConnId, PduReader>,
+    next_conn: u64,
+    /// What the forwarder would have.
+    states: BTreeMap<Fec, FecState>,
+    reached: Reached,
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Reached {
+    pub(crate) sessions: u32,
+    pub(crate) switched: u32,
+}
+
+/// Does what the octets say; panics where the speaker breaks a promise.
+pub(crate) fn drive(octets: &[u8]) -> Reached {
+    let mut config = Config::new(LOCAL);
+    let label = |value| Label::new(value).unwrap_or(Label::MAX);
+    config.label_range = label(16)..=label(19);
+    config.label_hold = Duration::from_secs(1);
+    config.limits.adjacencies = 6;
+    config.limits.pending_connections = 2;
+    config.limits.bindings_per_peer = 4;
+    config.limits.addresses_per_peer = 4;
+    config.limits.outbound = 20_000;
+    if octets.len() % 2 == 0 {
+        config.restarting = true;
+        config.allocations = (0..3).map(|n| (fec(n), label(16 + u32::from(n)))).collect();
+    }
+    let speaker = Speaker::new(config, Tick(0));
+    let (conns, states) = (BTreeMap::new(), BTreeMap::new());
+    let mut driver =
+        Driver { octets, speaker, now: Tick(0), conns, next_conn: 1, states, reached: Reached::default() };
+    driver.settle();
+    while !driver.octets.is_empty() {
+        driver.step();
+        driver.settle();
+    }
+    driver.reached
+}
+
+fn fec(n: u8) -> Fec {
+    Fec(IpNet::from(IpAddr::from([10, 254, 0, n % 6])))
+}
+
+fn peer(n: u8) -> LdpId {
+    LdpId::platform(Ipv4Addr::new(10, 255, 0, n % 8))
+}
+
+fn address(interface: u8, n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 1, interface % 3, n % 8)
+}
+
+impl Driver<'_> {
+    fn next(&mut self) -> u8 {
+        match self.octets.split_first() {
+            Some((&first, rest)) => {
+                self.octets = rest;
+                first
+            }
+            None => 0,
+        }
+    }
+
+    fn step(&mut self) {
+        let (what, a, b) = (self.next() % 16, self.next(), self.next());
+        let (now, interface) = (self.now, InterfaceId(u32::from(a % 3)));
+        match what {
+            0 => self.speaker.handle_interface_up(now, interface, "bb", &[address(a, 4), address(b, 4)]),
+            1 => self.speaker.handle_interface_down(now, interface),
+            2 => {
+                let source = SocketAddrV4::new(address(a, b), 646);
+                let octets = self.hello(b);
+                self.speaker.handle_datagram(now, interface, source, &octets);
+            }
+            3 => {
+                let raw: Vec<u8> = (0..a % 40).map(|_| self.next()).collect();
+                self.speaker.handle_datagram(now, interface, SocketAddrV4::new(address(a, b), 646), &raw);
+            }
+            4 => {
+                let conn = ConnId(self.next_conn);
+                self.next_conn += 1;
+                self.conns.insert(conn, PduReader::default());
+                self.speaker.handle_accepted(now, conn, SocketAddrV4::new(peer(b).lsr_id, 1024));
+            }
+            5 => self.speaker.handle_connected(now, self.conn(a)),
+            6 if a % 4 == 0 => self.speaker.handle_connect_failed(now, self.conn(b)),
+            7 if a % 4 == 0 => self.close(b),
+            8 => {
+                let raw: Vec<u8> = (0..b % 60).map(|_| self.next()).collect();
+                self.speaker.handle_stream(now, self.conn(a), &raw);
+            }
+            9 | 10 => self.say(a, b),
+            11 => self.session(a, b),
+            12 => self.speaker.handle_written(now, self.conn(a), usize::from(b) * 64),
+            13 => {
+                let next_hops: Vec<NextHop> = (0..b % 3)
+                    .map(|n| NextHop { interface: InterfaceId(u32::from(n)), address: address(n, b) })
+                    .collect();
+                if let IpNet::V4(prefix) = fec(a).0 {
+                    let len = if b == 7 { 24 } else { 32 };
+                    let prefix = Ipv4Net::new(prefix.addr(), len).unwrap_or(prefix);
+                    self.speaker.handle_route(now, prefix, &next_hops);
+                }
+            }
+            14 => self.speaker.handle_egress(now, fec(a), b % 2 == 0),
+            _ => self.wait(Duration::from_millis(u64::from(a) * u64::from(b))),
+        }
+    }
+
+    fn conn(&self, n: u8) -> ConnId {
+        let count = self.conns.len().max(1);
+        self.conns.keys().nth(usize::from(n) % count).copied().unwrap_or(ConnId(0))
+    }
+
+    fn close(&mut self, n: u8) {
+        let conn = self.conn(n);
+        self.conns.remove(&conn);
+        self.speaker.handle_closed(self.now, conn);
+    }
+
+    fn wait(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        for _ in 0..64 {
+            let Some(due) = self.speaker.poll_timeout().filter(|&due| due <= end) else { break };
+            self.now = self.now.max(due);
+            self.speaker.handle_timeout(self.now);
+            let again = self.speaker.poll_timeout();
+            assert!(again.is_none_or(|at| at > self.now), "a timer stays due");
+            self.settle();
+        }
+        self.now = self.now.max(end);
+        self.speaker.handle_timeout(self.now);
+    }
+
+    fn hello(&mut self, n: u8) -> Vec<u8> {
+        let (hold, bits) = (self.next(), self.next());
+        let hello = Hello {
+            hold: HoldTime(u16::from(hold % 20)),
+            targeted: bits & 0xc0 == 0xc0,
+            request_targeted: bits & 2 != 0,
+            gtsm: bits & 4 != 0,
+            transport_address: (bits & 8 == 0).then_some(peer(n).lsr_id),
+            transport_address_v6: None,
+            configuration_sequence: (bits & 16 != 0).then_some(u32::from(bits)),
+        };
+        pdu(peer(n), Body::Hello(hello))
+    }
+
+    /// A whole session, as far as the peer has a say in it.
+    fn session(&mut self, a: u8, b: u8) {
+        let octets = self.hello(b);
+        let interface = InterfaceId(u32::from(a % 3));
+        self.speaker.handle_datagram(self.now, interface, SocketAddrV4::new(address(a, b), 646), &octets);
+        self.settle();
+        let conn = if peer(b).lsr_id > LOCAL {
+            let conn = ConnId(self.next_conn);
+            self.next_conn += 1;
+            self.conns.insert(conn, PduReader::default());
+            self.speaker.handle_accepted(self.now, conn, SocketAddrV4::new(peer(b).lsr_id, 1024));
+            conn
+        } else {
+            let conn = self.conns.keys().next_back().copied().unwrap_or(ConnId(0));
+            self.speaker.handle_connected(self.now, conn);
+            conn
+        };
+        self.settle();
+        for body in [self.initialization(), Body::KeepAlive] {
+            self.speaker.handle_stream(self.now, conn, &pdu(peer(b), body));
+            self.settle();
+        }
+        let addresses = Addresses::V4((0..3).map(|interface| address(interface, b)).collect());
+        self.speaker.handle_stream(self.now, conn, &pdu(peer(b), Body::Address(addresses)));
+    }
+
+    fn initialization(&mut self) -> Body {
+        let (keepalive, reconnect, recovery) = (self.next(), self.next(), self.next());
+        Body::Initialization(Initialization {
+            keepalive: KeepaliveTime(NonZeroU16::new(u16::from(keepalive)).unwrap_or(NonZeroU16::MIN)),
+            advertisement: Advertisement::DownstreamUnsolicited,
+            path_vector_limit: None,
+            max_pdu_length: u16::from(reconnect) * 20,
+            receiver: LdpId::platform(LOCAL),
+            fault_tolerance: (reconnect % 3 > 0).then_some(FtSession {
+                flags: FtSession::LEARN_FROM_NETWORK,
+                reconnect: Milliseconds(u32::from(reconnect) * 100),
+                recovery: Milliseconds(u32::from(recovery) * 100),
+            }),
+            unknown: Vec::new(),
+        })
+    }
+
+    fn say(&mut self, a: u8, b: u8) {
+        let (kind, c, d) = (self.next(), self.next(), self.next());
+        let label = Label::new(u32::from(d)).unwrap_or(Label::MAX);
+        let some = (d > 3).then_some(label);
+        let one = if d == 255 { FecTlv::Wildcard } else { FecTlv::from(fec(c).0) };
+        let body = match kind % 12 {
+            0 => Body::Notification(Notification::new(Status::new(StatusCode::new(u32::from(c))))),
+            1 => self.initialization(),
+            2 => Body::KeepAlive,
+            3 => Body::Address(Addresses::V4((0..c % 9).map(|n| address(n, b)).collect())),
+            4 => Body::AddressWithdraw(Addresses::V4(vec![address(c, b)])),
+            5 | 6 => Body::LabelMapping(LabelMapping {
+                hop_count: (d & 1 != 0).then_some(c),
+                ..LabelMapping::new(fec(c).0.into(), label)
+            }),
+            7 => {
+                Body::LabelRequest(LabelRequest { fecs: fec(c).0.into(), hop_count: None, path_vector: None })
+            }
+            8 => Body::LabelWithdraw(LabelWithdraw { fec: one, label: some }),
+            9 | 10 => Body::LabelRelease(LabelRelease { fec: one, label: some, status: None }),
+            _ => Body::LabelAbortRequest(LabelAbortRequest { fecs: fec(c).0.into(), request: MessageId(1) }),
+        };
+        let conn = self.conn(a);
+        self.speaker.handle_stream(self.now, conn, &pdu(peer(b), body));
+    }
+
+    /// Takes what follows and checks it.
+    fn settle(&mut self) {
+        while let Some(action) = self.speaker.poll_action() {
+            match action {
+                Action::Connect { conn, .. } => {
+                    assert!(conn.0 >= ConnId::OUTGOING);
+                    self.conns.insert(conn, PduReader::default());
+                }
+                Action::Write { conn, octets } => {
+                    let reader = self.conns.get_mut(&conn).expect("a connection that is open");
+                    reader.push(&octets);
+                    while let Some(pdu) = reader.next().expect("PDUs") {
+                        assert!(pdu.messages().all(|message| message.is_ok()), "what is said is well-formed");
+                    }
+                    assert_eq!(reader.pending(), 0, "whole PDUs");
+                }
+                Action::Close { conn } => {
+                    assert!(self.conns.remove(&conn).is_some(), "closed once");
+                }
+                Action::RequireGtsm { conn } => assert!(self.conns.contains_key(&conn)),
+                Action::SendHello { .. } => {}
+            }
+        }
+        while let Some(event) = self.speaker.poll_event() {
+            self.reached.sessions += u32::from(matches!(event, Event::SessionUp { .. }));
+            if let Event::Fec(state) = event {
+                self.reached.switched += u32::from(!state.next_hops.is_empty());
+                assert!(state.role == Role::Transit || state.next_hops.is_empty());
+                assert!(state.next_hops.iter().all(|next_hop| next_hop.label.is_real()));
+                let before = self.states.insert(state.fec, state.clone());
+                assert_ne!(before, Some(state), "an event that tells nothing new");
+            }
+        }
+        let labels: Vec<Label> = self.states.values().filter_map(|state| state.in_label).collect();
+        assert_eq!(labels.iter().collect::<BTreeSet<_>>().len(), labels.len(), "one label, one FEC");
+        assert!(labels.iter().all(|label| (16..=19).contains(&label.value())));
+        for neighbor in self.speaker.neighbors(self.now) {
+            assert!(
+                neighbor.received <= 4 && neighbor.addresses.len() <= 4 && neighbor.adjacencies.len() <= 6
+            );
+        }
+        self.speaker.lib();
+    }
+}
+
+fn pdu(sender: LdpId, body: Body) -> Vec<u8> {
+    let mut writer = PduWriter::new(sender, DEFAULT_MAX_PDU_LENGTH);
+    writer.push(&Message { id: MessageId(1), body }).expect("a short message");
+    writer.finish()
+}
