@@ -249,7 +249,7 @@ fn any_history(seed: u64) {
     }
     // Either controls restart, which take labels from elsewhere each time; or labels are so few that they are used again
     // and again.
-    let restarts = seed % 2 == 0;
+    let restarts = seed.is_multiple_of(2);
     for node in world.nodes.iter_mut().filter(|_| !restarts) {
         node.config.label_range = contract::Label::FIRST_UNRESERVED..=contract::Label::new(64).unwrap();
         node.config.label_hold = Duration::from_secs(2);

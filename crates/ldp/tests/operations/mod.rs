@@ -20,8 +20,8 @@ struct Driver<'a> {
     octets: &'a [u8],
     speaker: Speaker,
     now: Tick,
-    /// Open connections and what is said on them.
-    conns: BTreeMap<ConnId, PduReader>,
+    /// Open connections, what is said on them, and whose they are.
+    conns: BTreeMap<ConnId, (PduReader, LdpId)>,
     next_conn: u64,
     /// What the forwarder would have.
     states: BTreeMap<Fec, FecState>,
@@ -46,7 +46,7 @@ pub(crate) fn drive(octets: &[u8]) -> Reached {
     config.limits.bindings_per_peer = 4;
     config.limits.addresses_per_peer = 4;
     config.limits.outbound = 20_000;
-    if octets.len() % 2 == 0 {
+    if octets.len().is_multiple_of(2) {
         config.restarting = true;
         config.allocations = (0..3).map(|n| (fec(n), label(16 + u32::from(n)))).collect();
     }
@@ -103,7 +103,7 @@ impl Driver<'_> {
             4 => {
                 let conn = ConnId(self.next_conn);
                 self.next_conn += 1;
-                self.conns.insert(conn, PduReader::default());
+                self.conns.insert(conn, (PduReader::default(), peer(b)));
                 self.speaker.handle_accepted(now, conn, SocketAddrV4::new(peer(b).lsr_id, 1024));
             }
             5 => self.speaker.handle_connected(now, self.conn(a)),
@@ -118,7 +118,7 @@ impl Driver<'_> {
             12 => self.speaker.handle_written(now, self.conn(a), usize::from(b) * 64),
             13 => {
                 let next_hops: Vec<NextHop> = (0..b % 3)
-                    .map(|n| NextHop { interface: InterfaceId(u32::from(n)), address: address(n, b) })
+                    .map(|n| NextHop { interface: InterfaceId(u32::from(n)), address: address(n, b / 3) })
                     .collect();
                 if let IpNet::V4(prefix) = fec(a).0 {
                     let len = if b == 7 { 24 } else { 32 };
@@ -170,16 +170,17 @@ impl Driver<'_> {
         pdu(peer(n), Body::Hello(hello))
     }
 
-    /// A whole session, as far as the peer has a say in it.
+    /// A whole session and an LSP, as far as the peer has a say in it.
     fn session(&mut self, a: u8, b: u8) {
         let octets = self.hello(b);
         let interface = InterfaceId(u32::from(a % 3));
+        self.speaker.handle_interface_up(self.now, interface, "bb", &[address(a, 4)]);
         self.speaker.handle_datagram(self.now, interface, SocketAddrV4::new(address(a, b), 646), &octets);
         self.settle();
         let conn = if peer(b).lsr_id > LOCAL {
             let conn = ConnId(self.next_conn);
             self.next_conn += 1;
-            self.conns.insert(conn, PduReader::default());
+            self.conns.insert(conn, (PduReader::default(), peer(b)));
             self.speaker.handle_accepted(self.now, conn, SocketAddrV4::new(peer(b).lsr_id, 1024));
             conn
         } else {
@@ -194,6 +195,15 @@ impl Driver<'_> {
         }
         let addresses = Addresses::V4((0..3).map(|interface| address(interface, b)).collect());
         self.speaker.handle_stream(self.now, conn, &pdu(peer(b), Body::Address(addresses)));
+        self.settle();
+        // And an LSP by it, mostly.
+        let label = Label::new(u32::from(a)).unwrap_or(Label::MAX);
+        let mapping = Body::LabelMapping(LabelMapping::new(fec(a).0.into(), label));
+        self.speaker.handle_stream(self.now, conn, &pdu(peer(b), mapping));
+        if let IpNet::V4(prefix) = fec(a).0 {
+            let next_hop = NextHop { interface, address: address(a, b) };
+            self.speaker.handle_route(self.now, prefix, &[next_hop]);
+        }
     }
 
     fn initialization(&mut self) -> Body {
@@ -236,19 +246,21 @@ impl Driver<'_> {
             _ => Body::LabelAbortRequest(LabelAbortRequest { fecs: fec(c).0.into(), request: MessageId(1) }),
         };
         let conn = self.conn(a);
-        self.speaker.handle_stream(self.now, conn, &pdu(peer(b), body));
+        // Mostly in its own name.
+        let owner = self.conns.get(&conn).map(|&(_, owner)| owner).filter(|_| b < 250);
+        self.speaker.handle_stream(self.now, conn, &pdu(owner.unwrap_or(peer(b)), body));
     }
 
     /// Takes what follows and checks it.
     fn settle(&mut self) {
         while let Some(action) = self.speaker.poll_action() {
             match action {
-                Action::Connect { conn, .. } => {
+                Action::Connect { conn, remote, .. } => {
                     assert!(conn.0 >= ConnId::OUTGOING);
-                    self.conns.insert(conn, PduReader::default());
+                    self.conns.insert(conn, (PduReader::default(), LdpId::platform(*remote.ip())));
                 }
                 Action::Write { conn, octets } => {
-                    let reader = self.conns.get_mut(&conn).expect("a connection that is open");
+                    let (reader, _) = self.conns.get_mut(&conn).expect("a connection that is open");
                     reader.push(&octets);
                     while let Some(pdu) = reader.next().expect("PDUs") {
                         assert!(pdu.messages().all(|message| message.is_ok()), "what is said is well-formed");
