@@ -61,11 +61,19 @@ async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
     let places = build_all(&plan).await?;
     let mut daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join("lab.toml"))?;
     let mut checks = Checks::default();
-    let ended = tokio::select! {
-        done = run_all(args, &plan, &places, &mut checks) => done.map(|()| None),
+    let mut ended = tokio::select! {
+        done = run_all(&plan, &places, &mut checks) => done.map(|()| None),
         report = daemons.one_ended() => Err(report),
         () = &mut stop => Ok(Some(INTERRUPTED)),
     };
+    if args.keep && matches!(ended, Ok(None)) {
+        verdict(&checks);
+        println!("{STAYS}");
+        ended = tokio::select! {
+            report = daemons.one_ended() => Err(report),
+            () = &mut stop => Ok(None),
+        };
+    }
     let step = Step::begin("stop");
     let against = daemons.stop().await;
     step.done("every daemon was told to stop");
@@ -77,6 +85,13 @@ async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
     Ok(verdict(&checks))
 }
 
+/// What to do with a lab that stays up.
+const STAYS: &str = "
+The lab stays up until Ctrl-C. In another terminal:
+  openmile lab exec head1 -- openmile show fec
+  openmile lab exec anna -- ping 192.0.2.53
+  openmile lab capture transit1 head0 -o head0.pcapng";
+
 /// Prints the checks; success only if every one holds.
 fn verdict(checks: &Checks) -> ExitCode {
     heading("Checks");
@@ -86,7 +101,7 @@ fn verdict(checks: &Checks) -> ExitCode {
     if hold == all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn run_all(args: &LabArgs, plan: &Plan, places: &Places, checks: &mut Checks) -> miette::Result<()> {
+async fn run_all(plan: &Plan, places: &Places, checks: &mut Checks) -> miette::Result<()> {
     let nodes = Nodes::new(plan);
     converge(plan, &nodes).await?;
     let step = Step::begin("addresses");
@@ -110,10 +125,6 @@ async fn run_all(args: &LabArgs, plan: &Plan, places: &Places, checks: &mut Chec
     bare.check_bare(checks)?;
     let after = Snapshot::take(&nodes, &mut hosts).await?;
     report::drops(&after.drops_since(&before), "while everybody tried what must not work");
-    if args.keep {
-        checks.print();
-        std::future::pending::<()>().await;
-    }
     Ok(())
 }
 

@@ -54,7 +54,7 @@ const SNAPLEN: u32 = 65_600;
 /// Runs a command at a place of the lab.
 pub(super) fn exec(lab: &str, args: &ExecArgs) -> miette::Result<ExitCode> {
     let (here, path) = (std::env::current_dir(), search_path());
-    enter_lab(lab)?;
+    enter_lab(lab, true)?;
     enter_place(&args.place)?;
     if let Ok(here) = here {
         // The lab has its own /run, else the same files: stay where the user is, if that is there.
@@ -86,7 +86,7 @@ pub(super) fn capture(lab: &str, args: &CaptureArgs) -> miette::Result<ExitCode>
     // Before entering the lab, with the rights and the files of the user.
     let file = File::create(&args.output).into_diagnostic();
     let file = file.wrap_err_with(|| format!("{} cannot be written", args.output.display()))?;
-    enter_lab(lab)?;
+    enter_lab(lab, false)?;
     enter_place(&args.node)?;
     let capture = open(&args.node, &args.port)?;
     let writer = Writer::new(BufWriter::new(file), &format!("{} {}", args.node, args.port), SNAPLEN);
@@ -162,14 +162,15 @@ fn end_of_capture(after: Option<Duration>) -> miette::Result<UnixStream> {
     Ok(end)
 }
 
-/// Moves this process into the lab's user, mount and PID namespaces. It must have only one thread still.
-fn enter_lab(lab: &str) -> miette::Result<()> {
-    let pid = outside::ask(lab)?;
+/// Moves this process into the lab's user and mount namespaces and, if asked to, its children into its PID namespace. It
+/// must have only one thread still, and after the latter may never have another.
+fn enter_lab(lab: &str, processes: bool) -> miette::Result<()> {
+    let init = outside::ask(lab)?;
     let open = |kind: &str| -> miette::Result<OwnedFd> {
-        let opened = File::open(format!("/proc/{}/ns/{kind}", pid.as_raw_nonzero()));
+        let opened = File::open(format!("/proc/{}/ns/{kind}", init.as_raw_nonzero()));
         opened.map(OwnedFd::from).into_diagnostic().wrap_err("the lab cannot be entered")
     };
-    let (user, mount, processes) = (open("user")?, open("mnt")?, open("pid")?);
+    let (user, mount, pid) = (open("user")?, open("mnt")?, open("pid")?);
     let own = rustix::fs::stat("/proc/self/ns/user").into_diagnostic()?;
     let theirs = rustix::fs::fstat(&user).into_diagnostic()?;
     if own.st_ino != theirs.st_ino {
@@ -177,7 +178,9 @@ fn enter_lab(lab: &str) -> miette::Result<()> {
         move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User)).into_diagnostic()?;
     }
     move_into_link_name_space(mount.as_fd(), Some(LinkNameSpaceType::Mount)).into_diagnostic()?;
-    move_into_link_name_space(processes.as_fd(), Some(LinkNameSpaceType::ProcessID)).into_diagnostic()?;
+    if processes {
+        move_into_link_name_space(pid.as_fd(), Some(LinkNameSpaceType::ProcessID)).into_diagnostic()?;
+    }
     Ok(())
 }
 
