@@ -35,7 +35,7 @@ struct NoSuchNode {
     nodes: String,
 }
 
-/// Runs the node until it is told to stop (SIGTERM, SIGINT; once more: at once).
+/// Runs the node until it is told to stop (SIGTERM, SIGINT, SIGHUP; once more: at once).
 pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
     start_logs();
     check_node(network, node)?;
@@ -61,6 +61,8 @@ fn check_node(file: &Path, node: &str) -> miette::Result<()> {
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    /// The terminal is gone. By default it would end only the supervisor, and not cleanly.
+    hangup: Signal,
 }
 
 impl Stop {
@@ -72,6 +74,7 @@ impl Stop {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }

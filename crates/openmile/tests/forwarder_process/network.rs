@@ -177,7 +177,11 @@ impl Network {
         self.handoff.send(&ethernet(self.macs[2], ISP_MAC, &HANDOFF_TAGS, 0x0800, &back));
         let under = labelled(3000, 255, &ipv4(SERVICE, HOST, 63, b"back"));
         self.backbone.receives(&ethernet(LSR_MAC, self.macs[0], &[], 0x8847, &under));
-        // Headend, to the subscriber.
+        self.home();
+    }
+
+    /// Headend, to the subscriber.
+    pub(crate) fn home(&mut self) {
         self.labelled_arrives(&labelled(2000, 60, &ipv4(SERVICE, HOST, 63, b"home")));
         let home = ipv4(SERVICE, HOST, 62, b"home");
         self.line.receives(&ethernet(SUBSCRIBER_MAC, self.macs[1], &LINE_TAGS, 0x0800, &home));

@@ -101,6 +101,22 @@ impl Dir {
         process
     }
 
+    /// Waits until a counter is this. A packet is counted when it was accepted, and may have arrived before that.
+    pub(crate) fn counts<T: PartialEq + std::fmt::Debug>(
+        &self,
+        expected: T,
+        look: impl Fn(contract::counters::Memory<'_>) -> T,
+    ) {
+        const TRIES: usize = 100_000;
+        for _ in 0..TRIES {
+            if self.counters(&look) == expected {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        assert_eq!(self.counters(&look), expected);
+    }
+
     /// Drops of what came in by a port, by reason.
     pub(crate) fn drops(&self, port: PortId) -> Vec<(DropReason, u64)> {
         let count = |&reason| (reason, self.counters(|memory| memory.port_drops(port, reason)));
@@ -116,6 +132,16 @@ impl Dir {
             std::slice::from_raw_parts(map.as_ptr().cast::<std::sync::atomic::AtomicU64>(), map.len() / 8)
         };
         look(contract::counters::Memory::open(words).unwrap())
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // What a killed forwarder leaves mounted is in this test's own mount namespace, but keeps the directory.
+        let path = self.path().join("ports.netns");
+        let path = std::ffi::CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
+        // SAFETY: a string that ends with a zero. It is no matter if nothing is mounted there.
+        unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
     }
 }
 
