@@ -81,7 +81,7 @@ impl Node {
             null_labels: BTreeMap::new(),
             rows: Vec::new(),
             lsps_are_old: true,
-            starting: inherited.is_empty(),
+            starting: !inherited.iter().any(|change| matches!(change, Change::Port(..))),
             inherited,
             recovering: true,
             fatal: None,
