@@ -96,3 +96,67 @@ fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, NetlinkError
         thread.join().map_err(|_| NetlinkError::Namespace(io::Error::other("the thread in it panicked")))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A namespace, or `None` where this user may not make one.
+    fn namespace() -> Option<Namespace> {
+        match Namespace::create() {
+            Ok(namespace) => Some(namespace),
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none(), "in CI this must run: {error}");
+                eprintln!("NOT RUN: {error} (run the tests as root)");
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn what_runs_in_a_namespace_sees_only_its_devices() {
+        let Some(namespace) = namespace() else { return };
+        let devices = || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap().lines().count();
+        // Two lines of heading and `lo`.
+        assert_eq!(namespace.run(devices).unwrap(), 3);
+        namespace.set_sysctl("ipv6/conf/all/disable_ipv6", "1").unwrap();
+        let read = || std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").unwrap();
+        assert_eq!(namespace.run(read).unwrap().trim(), "1");
+    }
+
+    #[test]
+    fn a_panic_inside_is_an_error_outside() {
+        let Some(namespace) = namespace() else { return };
+        assert!(namespace.run(|| panic!("on purpose")).is_err());
+    }
+
+    #[test]
+    fn devices_are_made_moved_renamed_and_watched() {
+        use super::super::Netlink;
+        use super::super::link::LinkEvent;
+        use futures_util::StreamExt;
+        let (Some(one), Some(other)) = (namespace(), namespace()) else { return };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (near, mut events) = Netlink::watching_links_in(&one).unwrap();
+            let far = Netlink::open_in(&other).unwrap();
+            near.add_veth("a", "b").await.unwrap();
+            let b = near.link("b").await.unwrap();
+            near.move_to_as(b.index, &other, "c").await.unwrap();
+            assert!(matches!(near.link("b").await, Err(NetlinkError::NoSuchLink(name)) if name == "b"));
+            let c = far.link("c").await.unwrap();
+            assert_eq!(c.mac, b.mac);
+            far.set_mtu(c.index, 1600).await.unwrap();
+            far.set_up(c.index, true).await.unwrap();
+            near.set_up(near.link("a").await.unwrap().index, true).await.unwrap();
+            let is_up =
+                |event: &LinkEvent| matches!(event, LinkEvent::Present(l) if l.name == "a" && l.carrier);
+            while !is_up(&events.next().await.unwrap()) {}
+            let c = far.link("c").await.unwrap();
+            assert!(c.up && c.carrier && c.mtu == 1600, "{c:?}");
+            far.remove_link(c.index).await.unwrap();
+            let is_gone = |event: &LinkEvent| matches!(event, LinkEvent::Gone { name, .. } if name == "a");
+            while !is_gone(&events.next().await.unwrap()) {}
+        });
+    }
+}

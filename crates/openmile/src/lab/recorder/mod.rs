@@ -128,3 +128,6 @@ impl Seen {
 fn dotted(octets: &[u8]) -> String {
     <[u8; 4]>::try_from(octets).map_or_else(|_| "?".to_owned(), |o| std::net::Ipv4Addr::from(o).to_string())
 }
+
+#[cfg(test)]
+mod tests;

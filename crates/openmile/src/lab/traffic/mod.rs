@@ -208,4 +208,4 @@ fn wrong(what: impl Into<String>) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,12 +5,12 @@ use ipnet::IpNet;
 use super::*;
 use crate::netlink::Netlink;
 
-fn end(host: &str, namespace: &Arc<Namespace>, address: &str) -> End {
+pub(in crate::lab) fn end(host: &str, namespace: &Arc<Namespace>, address: &str) -> End {
     End { host: host.into(), namespace: namespace.clone(), address: address.parse().unwrap() }
 }
 
 /// Two namespaces with a cable, or `None` where this user may not make namespaces.
-fn hosts() -> Option<[Arc<Namespace>; 2]> {
+pub(in crate::lab) fn hosts() -> Option<[Arc<Namespace>; 2]> {
     match (Namespace::create(), Namespace::create()) {
         (Ok(one), Ok(other)) => Some([Arc::new(one), Arc::new(other)]),
         (Err(error), _) | (_, Err(error)) => {
@@ -21,7 +21,7 @@ fn hosts() -> Option<[Arc<Namespace>; 2]> {
     }
 }
 
-async fn connect(namespaces: &[Arc<Namespace>; 2]) {
+pub(in crate::lab) async fn connect(namespaces: &[Arc<Namespace>; 2]) {
     let near = Netlink::open_in(&namespaces[0]).unwrap();
     let far = Netlink::open_in(&namespaces[1]).unwrap();
     near.add_veth("eth0", "far").await.unwrap();
@@ -34,6 +34,12 @@ async fn connect(namespaces: &[Arc<Namespace>; 2]) {
             netlink.assign(index, address.parse::<IpNet>().unwrap()).await.unwrap();
         }
         namespace.set_sysctl("ipv4/ping_group_range", "0 0").unwrap();
+    }
+    // The kernel drops what is sent before it has noticed that the cable is there.
+    let patience = Patience::new(Duration::from_secs(10), Duration::from_millis(100));
+    for (near, far) in [("10.1.0.1", "10.1.0.2"), ("2001:db8:1::1", "2001:db8:1::2")] {
+        let near = end("near", &namespaces[0], near);
+        echo_once(&near, far.parse().unwrap(), Tag::new(IspMark::of(0), 0), patience).unwrap();
     }
 }
 
