@@ -85,7 +85,8 @@ fn unreadable(name: &str, error: &std::io::Error) -> Report {
 
 fn report(name: &str, text: &str, errors: Vec<RowError>) -> Report {
     let problem = |error: RowError| {
-        let mut problem = Problem::error(error.message).at(error.span, error.field.unwrap_or("here")).help(error.help);
+        let mut problem =
+            Problem::error(error.message).at(error.span, error.field.unwrap_or("here")).help(error.help);
         if let Some((span, label)) = error.other {
             problem = problem.at(span, label);
         }
@@ -122,6 +123,6 @@ mod tests {
         std::fs::write(dir.path().join("lab-subscribers.csv"), rows).unwrap();
         let report = Site::load(&dir.path().join("lab.toml")).err().unwrap();
         let text = report.render(false);
-        assert!(text.contains("dslam9") && text.contains("lab-subscribers.csv:2:"), "{text}");
+        assert!(text.contains("dslam9") && text.contains("lab-subscribers.csv:3:"), "{text}");
     }
 }
