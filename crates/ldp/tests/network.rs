@@ -251,8 +251,8 @@ fn any_history(seed: u64) {
     // and again.
     let restarts = seed.is_multiple_of(2);
     for node in world.nodes.iter_mut().filter(|_| !restarts) {
-        node.config.label_range = contract::Label::FIRST_UNRESERVED..=contract::Label::new(64).unwrap();
-        node.config.label_hold = Duration::from_secs(2);
+        node.config.label_range = contract::Label::FIRST_UNRESERVED..=contract::Label::new(36).unwrap();
+        node.config.label_hold = Duration::from_millis(1);
     }
     world.start_all();
     world.hello_loss_percent = choice.below(30);

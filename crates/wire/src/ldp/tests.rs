@@ -208,7 +208,7 @@ proptest! {
     fn any_octets_are_survived(kind in 0u16..0x500, parameters in prop::collection::vec(any::<u8>(), 0..100)) {
         let octets = raw_pdu(&raw(kind, &parameters));
         if let Ok(Incoming::Message(message)) = first(&octets) {
-            prop_assert_eq!(first(&pdu(&[message.clone()])), Ok(Incoming::Message(message)));
+            prop_assert_eq!(first(&pdu(std::slice::from_ref(&message))), Ok(Incoming::Message(message)));
         }
     }
 
