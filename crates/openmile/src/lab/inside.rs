@@ -170,6 +170,7 @@ async fn carry(plan: &Plan, nodes: &Nodes, hosts: &mut Hosts, checks: &mut Check
     let claim = "every flow arrived whole and octet for octet as it was sent";
     checks.none_against(outcomes.iter().filter_map(wrong).collect(), claim, traffic_in_words(&outcomes));
     report::check_accounts(checks, plan, &accounts, &drops);
+    report::check_equal_cost(checks, plan, &before, &after);
     Ok(())
 }
 

@@ -132,13 +132,8 @@ impl Plan {
             hosts.iter().map(|host| host.links[0].at.clone()).filter(|port| shared(port, &hosts)).collect();
         segments.sort();
         segments.dedup();
-        hosts.extend(network.isps().iter().map(|isp| isp_host(&network, isp)));
+        hosts.extend(network.isps().iter().map(isp_host));
         Ok(Self { network, cables, routes, segments, hosts })
-    }
-
-    /// The host of this name.
-    pub(super) fn host(&self, name: &str) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.name == name)
     }
 
     /// The node at the other end of a node's backbone port.
@@ -253,7 +248,7 @@ fn subscriber_hosts(network: &Network, csv: &str) -> miette::Result<Vec<Host>> {
 }
 
 /// An ISP's host: a cable per handoff, its services, and routes to its pools by all its handoffs.
-fn isp_host(network: &Network, isp: &network::model::Isp) -> Host {
+fn isp_host(isp: &network::model::Isp) -> Host {
     let link = |handoff: &network::model::Handoff| HostLink {
         at: PortName { node: handoff.node.as_str().to_owned(), port: handoff.port.as_str().to_owned() },
         addresses: handoff
@@ -276,7 +271,6 @@ fn isp_host(network: &Network, isp: &network::model::Isp) -> Host {
     };
     let pools = isp.headends.iter().flat_map(|headend| &headend.pools);
     let services = SERVICES.iter().find(|(name, _)| *name == isp.name.as_str()).map_or(&[][..], |s| s.1);
-    debug_assert!(network.isp(isp.asn).is_some());
     Host {
         name: isp.name.as_str().to_owned(),
         kind: HostKind::Isp,

@@ -4,9 +4,9 @@ use api::DropRow;
 use comfy_table::{Table, presets};
 use miette::IntoDiagnostic;
 
-use super::accounts::{Account, Way};
+use super::accounts::{Account, Snapshot, Way};
 use super::checks::Checks;
-use super::plan::Plan;
+use super::plan::{Cable, Plan};
 use super::screen::heading;
 
 /// Prints each node's FEC table, by the command that an operator uses.
@@ -108,6 +108,30 @@ pub(super) fn check_accounts(
     checks.none_against(against.map(words).collect(), claim, "no packet and no octet of difference");
 }
 
+/// Checks that where a node has several equal-cost cables to the same neighbor, each of them carried packets.
+pub(super) fn check_equal_cost(checks: &mut Checks, plan: &Plan, before: &Snapshot, after: &Snapshot) {
+    let (mut seen, mut against) = (Vec::new(), Vec::new());
+    for cable in &plan.cables {
+        let parallel = |other: &&Cable| {
+            other.ends.each_ref().map(|end| &end.node) == cable.ends.each_ref().map(|end| &end.node)
+        };
+        if plan.cables.iter().filter(parallel).count() < 2 {
+            continue;
+        }
+        for end in &cable.ends {
+            let frames = after.sent_since(before, &end.node, &end.port);
+            seen.push(format!("{end} {}", grouped(frames)));
+            if frames < LEAST_FRAMES {
+                against.push(format!("{end} sent {frames} frames"));
+            }
+        }
+    }
+    checks.none_against(against, "all equal-cost cables carried packets", seen.join(", "));
+}
+
+/// More frames than hellos and their like account for.
+const LEAST_FRAMES: u64 = 1000;
+
 /// What the lab has to carry at least.
 pub(super) const LEAST_OCTETS: u64 = 100_000_000;
 
@@ -116,7 +140,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(digit);

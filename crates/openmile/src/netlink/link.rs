@@ -131,12 +131,6 @@ impl Netlink {
         self.set_link(link.build(), what).await
     }
 
-    /// Gives a device another name; it must be down.
-    pub(crate) async fn rename(&self, index: u32, name: &str) -> Result<(), NetlinkError> {
-        let link = LinkUnspec::new_with_index(index).name(name).build();
-        self.set_link(link, || format!("device {index} renamed to `{name}`")).await
-    }
-
     /// Sets a device's IP MTU.
     pub(crate) async fn set_mtu(&self, index: u32, mtu: u32) -> Result<(), NetlinkError> {
         let link = LinkUnspec::new_with_index(index).mtu(mtu).build();
@@ -158,12 +152,6 @@ impl Netlink {
     ) -> Result<(), NetlinkError> {
         let link = LinkUnspec::new_with_index(index).setns_by_fd(namespace.as_fd().as_raw_fd()).name(name);
         self.set_link(link.build(), || format!("device {index} moved to another namespace as `{name}`")).await
-    }
-
-    /// Removes a device.
-    pub(crate) async fn remove_link(&self, index: u32) -> Result<(), NetlinkError> {
-        let removed = self.handle().link().del(index).execute().await;
-        removed.map_err(|error| NetlinkError::of(format!("device {index} removed"), error))
     }
 
     /// Adds two virtual Ethernet devices that are each other's far end, both down.

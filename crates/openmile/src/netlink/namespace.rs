@@ -154,7 +154,7 @@ mod tests {
             while !is_up(&events.next().await.unwrap()) {}
             let c = far.link("c").await.unwrap();
             assert!(c.up && c.carrier && c.mtu == 1600, "{c:?}");
-            far.remove_link(c.index).await.unwrap();
+            far.handle().link().del(c.index).execute().await.unwrap();
             let is_gone = |event: &LinkEvent| matches!(event, LinkEvent::Gone { name, .. } if name == "a");
             while !is_gone(&events.next().await.unwrap()) {}
         });
