@@ -46,7 +46,7 @@ impl Daemons {
         Ok(Self(daemons))
     }
 
-    /// Resolves when a daemon ended by itself, with the end of its log.
+    /// Resolves when a daemon ended by itself; the end of its log is printed.
     pub(super) async fn one_ended(&mut self) -> miette::Report {
         let waits = self.0.iter_mut().map(|(name, child)| {
             Box::pin(async move {
@@ -60,7 +60,8 @@ impl Daemons {
         }
         let ((name, status), ..) = futures_util::future::select_all(waits).await;
         let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        miette!("the daemon of {name} ended by itself ({how}); the end of its log:\n{}", tail(name))
+        print_tail(name);
+        miette!("the daemon of {name} ended by itself ({how}); the end of its log is above")
     }
 
     /// Tells all to stop and waits for them: what did not end as it should, in words.
@@ -84,13 +85,14 @@ impl Daemons {
     }
 }
 
-/// The end of a daemon's log.
-pub(super) fn tail(node: &str) -> String {
+/// Prints the end of a daemon's log.
+pub(super) fn print_tail(node: &str) {
     let text = std::fs::read(log(node)).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();
-    let from = lines.len().saturating_sub(TAIL);
-    lines[from..].iter().map(|line| format!("  {node} | {line}\n")).collect()
+    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+        println!("  {node} | {line}");
+    }
 }
 
 fn log(node: &str) -> PathBuf {

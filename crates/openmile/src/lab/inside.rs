@@ -77,6 +77,10 @@ async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
     let step = Step::begin("stop");
     let against = daemons.stop().await;
     step.done("every daemon was told to stop");
+    if ended.is_err() {
+        // What was found before it went wrong may say why.
+        verdict(&checks);
+    }
     let interrupted = ended?;
     checks.none_against(against, "every daemon stopped cleanly", "exit status 0 of each");
     if let Some(code) = interrupted {

@@ -92,8 +92,10 @@ async fn gone_and_back(plan: &Plan, nodes: &Nodes, node: &str, before: Pid) -> m
         }
     };
     let after = tokio::time::timeout(TIME.0 / 4, back).await;
-    let after =
-        after.map_err(|_| miette!("control of {node} does not come back: {}", super::daemons::tail(node)))?;
+    let after = after.map_err(|_| {
+        super::daemons::print_tail(node);
+        miette!("control of {node} does not come back; the end of its log is above")
+    })?;
     nodes.node_complete(plan, node).await?;
     Ok(after)
 }

@@ -151,11 +151,8 @@ async fn wait(
         }
     });
     reached.await.map_err(|_| {
-        miette!(
-            "{what}: {node} still lacks {}; the end of its log:\n{}",
-            last.join(", "),
-            daemons::tail(node)
-        )
+        daemons::print_tail(node);
+        miette!("{what}: {node} still lacks {}; the end of its log is above", last.join(", "))
     })
 }
 
