@@ -18,5 +18,5 @@ pub use drop_reason::DropReason;
 pub use id::{Asn, Circuit, Generation, IspPrefix, PortId, SubscriberId};
 pub use lsp::{Fec, Ftn, FtnChoice, Ilm, IlmAction, LabelStack, LabelStackError, Nhlfe, ReturnRoute};
 pub use message::{ChangeError, PortBackend, PortState, PuntReason, ToControl, ToForwarder, VERSION};
-pub use time::{Tick, WallTime};
+pub use time::{FORWARDING_HOLD, Tick, WallTime};
 pub use wire::{Label, MacAddr, VlanId, VlanTags};

@@ -23,6 +23,10 @@ impl Add<Duration> for Tick {
     }
 }
 
+/// How long a node goes on with what a neighbour or its own control had told it, after that one went without a word: the
+/// Reconnect Timeout that LDP announces (RFC 3478 §2.1), and how long a forwarder forwards without a control.
+pub const FORWARDING_HOLD: Duration = Duration::from_secs(60);
+
 /// Time of day in nanoseconds since the Unix epoch, for records only; never for deciding anything.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct WallTime(pub u64);

@@ -35,6 +35,9 @@ pub struct Config {
     pub recovery: Duration,
     /// The forwarder kept these labels while no speaker ran: each FEC gets its label again.
     pub allocations: Vec<(Fec, Label)>,
+    /// The forwarder had these labels, and what they stood for is not so any more: nobody gets them while peers may still
+    /// send packets by them.
+    pub dead_labels: Vec<(Fec, Label)>,
     /// Whether forwarding state survived (the forwarder had entries): peers are told a Recovery Time (RFC 3478 §2), and
     /// [`crate::Event::RecoveryOver`] follows.
     pub restarting: bool,
@@ -72,9 +75,10 @@ impl Config {
             keepalive: Duration::from_secs(30),
             configuration_sequence: 1,
             gtsm: true,
-            reconnect: Duration::from_secs(60),
+            reconnect: contract::FORWARDING_HOLD,
             recovery: Duration::from_secs(60),
             allocations: Vec::new(),
+            dead_labels: Vec::new(),
             restarting: false,
             label_hold: Duration::from_secs(30),
             limits: Limits::default(),

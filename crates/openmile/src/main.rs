@@ -6,6 +6,7 @@
 
 mod channel;
 mod cli;
+mod clock;
 mod control;
 mod counters;
 mod forwarder;

@@ -16,6 +16,7 @@ mod error;
 mod events;
 mod forwarder_link;
 mod handoffs;
+mod inherited;
 mod kernel;
 mod ldp_io;
 mod ldp_socket;
@@ -29,12 +30,12 @@ mod subscribers;
 use std::path::Path;
 use std::time::Duration;
 
-use contract::Tick;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::clock::now;
 use crate::runtime_dir::RuntimeDir;
 use crate::supervisor::{self, NotCuredByRestart};
 use node::Node;
@@ -143,10 +144,4 @@ fn task_ended(ended: Option<Result<miette::Result<()>, tokio::task::JoinError>>)
         Some(Err(error)) => miette!("a task of control failed: {error}"),
         Some(Ok(Ok(()))) | None => miette!("a task of control has ended"),
     }
-}
-
-/// Now, on the clock that does not jump.
-fn now() -> Tick {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Tick(u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0))
 }

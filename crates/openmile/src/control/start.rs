@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use contract::PortKind;
+use contract::{Label, PortKind};
 use ipnet::IpNet;
 use ldp::Config;
 use miette::{IntoDiagnostic, Result, WrapErr};
-use network::{Network, NodeView};
+use network::{LabelRange, Network, NodeView};
 use subscriber::Directory;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +19,7 @@ use super::events::EventBus;
 use super::kernel::{self, Interest};
 use super::ldp_io::LdpIo;
 use super::{api_server, forwarder_link, ldp_socket};
+use crate::clock;
 use crate::netlink::{Netlink, NetlinkError};
 use crate::runtime_dir::RuntimeDir;
 use crate::site::Site;
@@ -117,14 +118,43 @@ fn interest(view: &NodeView) -> Interest {
     Interest { ports: ports.collect(), hosts: hosts.collect() }
 }
 
+/// Where in the range a speaker begins that was started at this time. Neighbours may send by the labels of the one before
+/// until they know that it is gone: each second of its absence puts 1/128 of the range, 64 labels at least, between its
+/// first label and ours.
+fn first_label(range: LabelRange, seconds: u32) -> Label {
+    let first = range.first().value();
+    let size = range.last().value() - first + 1;
+    let offset = u64::from(seconds) * u64::from((size / 128).max(64)) % u64::from(size);
+    Label::new(first + offset as u32).unwrap_or(range.first())
+}
+
 /// How the speaker is to be.
 pub(crate) fn ldp_config(view: &NodeView) -> Config {
-    // Seconds since the epoch increase with each start, whatever became of what earlier ones wrote.
-    let seconds = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    let seconds = clock::epoch_seconds();
     Config {
         transport_address: view.transport_address,
         label_range: view.labels.first()..=view.labels.last(),
-        configuration_sequence: u32::try_from(seconds).unwrap_or(u32::MAX),
+        first_label: first_label(view.labels, seconds),
+        configuration_sequence: seconds,
         ..Config::new(view.lsr_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_begins_at_other_labels_than_the_one_before() {
+        let range =
+            |first, last| LabelRange::new(Label::new(first).unwrap(), Label::new(last).unwrap()).unwrap();
+        for range in [range(16, 1_048_575), range(1000, 1999), range(16, 79)] {
+            for seconds in [0, 1, 1_000_000_000, u32::MAX - 1] {
+                let (before, now) = (first_label(range, seconds), first_label(range, seconds + 1));
+                assert!(range.first() <= now && now <= range.last());
+                let size = range.last().value() - range.first().value() + 1;
+                assert!(size == 64 || before.value().abs_diff(now.value()) >= 64, "{before} {now}");
+            }
+        }
     }
 }

@@ -6,19 +6,23 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::counters::PORT_SLOTS;
 use contract::{
-    Change, EndOfReplay, Generation, PortId, PortKind, PortState, Scope, ToControl, ToForwarder, VERSION,
+    Change, EndOfReplay, FORWARDING_HOLD, Generation, PortId, PortKind, PortState, Scope, ToControl,
+    ToForwarder, VERSION,
 };
 use forward::PortFacts;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::absence::Absence;
 use super::custody::CustodyError;
 use super::devices::{DeviceEvent, Devices, Outcome};
 use super::rings::{Command, Connection, MainEnd, Report};
 use crate::channel::{ChannelError, Listener, Receiver, Sender, check_version};
+use crate::clock;
 
 /// Octets for control that may wait before nothing more is taken from it and from the worker.
 const OUTBOX: usize = 1 << 20;
@@ -54,6 +58,7 @@ pub(super) struct Hub {
     /// The highest generation of anything that control said.
     generation: Generation,
     kinds: BTreeMap<PortId, PortKind>,
+    absence: Absence,
 }
 
 /// A connection.
@@ -72,6 +77,7 @@ enum Event {
     Flushed(Result<(), ChannelError>),
     Device(DeviceEvent),
     Woken,
+    Abandoned,
 }
 
 impl Hub {
@@ -88,6 +94,7 @@ impl Hub {
             connections: 0,
             generation: Generation::default(),
             kinds: BTreeMap::new(),
+            absence: Absence::default(),
         }
     }
 
@@ -117,6 +124,7 @@ impl Hub {
                     self.outcomes(outcomes);
                 }
                 Event::Woken => {}
+                Event::Abandoned => self.forget_learned(),
             }
         }
         let Self { devices, rings, .. } = self;
@@ -128,7 +136,8 @@ impl Hub {
 
     async fn next(&mut self, terminate: &mut Signal, interrupt: &mut Signal) -> Event {
         let listening = self.pending.is_empty();
-        let Self { listener, devices, woken, control, candidate, .. } = self;
+        let Self { listener, devices, woken, control, candidate, absence, .. } = self;
+        let abandoned = if control.is_some() { None } else { absence.left(clock::now()) };
         let (sender, receiver) = match control {
             Some(control) => (Some(&mut control.sender), Some(&mut control.receiver)),
             None => (None, None),
@@ -146,6 +155,7 @@ impl Hub {
             accepted = listener.accept() => Event::Accepted(accepted),
             first = hear(candidate.as_mut().map(|c| &mut c.receiver)), if candidates => Event::Greeted(first),
             said = hear(receiver), if listening && room => Event::Said(said),
+            () = expire(abandoned) => Event::Abandoned,
         }
     }
 
@@ -233,7 +243,19 @@ impl Hub {
     fn disconnect(&mut self, why: &str) {
         tracing::warn!("{why}");
         self.control = None;
+        self.absence.begin(clock::now());
         self.pending.push_back(Command::Connected(Connection::default()));
+    }
+
+    /// Control is away for too long: neighbours may have given the labels that it learned to other FECs.
+    fn forget_learned(&mut self) {
+        tracing::error!(
+            "control is away for {FORWARDING_HOLD:?}: LSPs and handoffs are removed, packets stop"
+        );
+        self.absence.end();
+        self.generation = Generation(self.generation.0 + 1);
+        let end = EndOfReplay { generation: self.generation, scope: Scope::Learned };
+        self.pending.push_back(Command::EndOfReplay(end));
     }
 
     /// What came together with a message: a replay is a stream of small ones.
@@ -283,9 +305,12 @@ impl Hub {
     async fn end_of_replay(&mut self, end: EndOfReplay) {
         self.generation = self.generation.max(end.generation);
         self.pending.push_back(Command::EndOfReplay(end));
-        if end.scope == Scope::Configuration {
-            let outcomes = self.devices.sweep(end.generation).await;
-            self.outcomes(outcomes);
+        match end.scope {
+            Scope::Learned => self.absence.end(),
+            Scope::Configuration => {
+                let outcomes = self.devices.sweep(end.generation).await;
+                self.outcomes(outcomes);
+            }
         }
     }
 
@@ -320,6 +345,13 @@ async fn flush(sender: Option<&mut Sender>) -> Result<(), ChannelError> {
     match sender {
         Some(sender) => sender.flush().await,
         None => Ok(()),
+    }
+}
+
+async fn expire(left: Option<Duration>) {
+    match left {
+        Some(left) => tokio::time::timeout(left, std::future::pending()).await.unwrap_or(()),
+        None => std::future::pending().await,
     }
 }
 

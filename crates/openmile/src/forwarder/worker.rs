@@ -14,6 +14,7 @@ use rustix::event::{Timespec, epoll};
 use wire::frame::{Frame, FramePool};
 
 use super::rings::{Command, Connection, Punted, Report, WorkerEnd};
+use crate::clock::now;
 
 /// Frames taken off a port at once.
 const BURST: usize = 64;
@@ -377,9 +378,4 @@ fn count(open: &mut Open, id: PortId, memory: &Memory<'static>) {
             drop_frames(memory, id, reason, now - before);
         }
     }
-}
-
-fn now() -> Tick {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Tick(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
