@@ -67,6 +67,18 @@ impl Speaker {
                 Some(old) if old.label != mapping.label && !old.stale => release(peer, fec, Some(old.label)),
                 _ => {}
             }
+            // A restarted peer that gives the label to this FEC does not know it as another's any more: packets sent by
+            // what it told before would come to this FEC's ISP.
+            if peer.stale.is_some() {
+                let touched = &mut self.touched;
+                peer.received.retain(|&other, binding| {
+                    let taken = binding.stale && binding.label == mapping.label && other != fec;
+                    if taken {
+                        touched.insert(other);
+                    }
+                    !taken
+                });
+            }
             // LMp.13, LMp.16: liberal retention, recorded whoever the next hop is.
             // TODO-correctness(RFC 5036 §3.3): unknown TLVs with the F bit are not passed on.
             let binding =

@@ -45,14 +45,24 @@ impl Speaker {
     }
 
     pub(super) fn begin_recovery(&mut self, now: Tick) {
-        if !self.config.restarting && self.config.allocations.is_empty() {
+        if !self.config.restarting && self.config.allocations.is_empty() && self.config.dead_labels.is_empty() {
             return;
         }
         let mut missing = BTreeSet::new();
+        let mut dead = std::mem::take(&mut self.config.dead_labels);
         for (fec, label) in std::mem::take(&mut self.config.allocations) {
-            if is_host(fec) && !self.fecs.contains_key(&fec) && self.labels.reserve(label, fec) {
+            if !is_host(fec) || self.fecs.contains_key(&fec) {
+                dead.push((fec, label));
+            } else if self.labels.reserve(label, fec) {
                 self.fecs.insert(fec, FecEntry::preserved(label));
                 missing.insert(fec);
+            }
+        }
+        // Whoever was told of them may keep them for the reconnect time and find out in the recovery time.
+        let forgotten = now + self.config.reconnect + self.config.recovery;
+        for (fec, label) in dead {
+            if self.labels.reserve(label, fec) {
+                self.labels.retire(forgotten, label);
             }
         }
         self.recovery = Some(Recovery { deadline: now + self.config.recovery, missing });

@@ -48,7 +48,7 @@ impl Key {
     }
 
     /// The change by which nothing of this name is left; settings are always there.
-    fn removal(self) -> Option<Change> {
+    pub(crate) fn removal(self) -> Option<Change> {
         Some(match self {
             Self::Settings => return None,
             Self::Port(port) => Change::Port(port, None),
@@ -74,16 +74,26 @@ pub(crate) struct Ledger {
     under_way: VecDeque<Key>,
     connection: Option<Connection>,
     learned_complete: bool,
+    /// What every replay begins with, until all that can be learned is known.
+    corrections: Vec<Change>,
 }
 
 #[derive(Debug)]
 struct Connection {
     generation: Generation,
+    /// Corrections that have not been sent.
+    corrections: VecDeque<Change>,
     configuration_ended: bool,
     learned_ended: bool,
 }
 
 impl Ledger {
+    /// What the forwarder is to be told before all else: entries of an earlier control process that must go, or be less,
+    /// at once and not only at the end of the replay.
+    pub(crate) fn correct_first(&mut self, corrections: Vec<Change>) {
+        self.corrections = corrections;
+    }
+
     /// This should be from now on.
     pub(crate) fn set(&mut self, change: Change) {
         let key = Key::of(&change);
@@ -110,12 +120,14 @@ impl Ledger {
     /// All that can be learned is known by now: what the forwarder holds beyond that may go.
     pub(crate) fn learned_is_complete(&mut self) {
         self.learned_complete = true;
+        self.corrections.clear();
     }
 
     /// A connection to a forwarder that holds entries up to this generation: everything is told anew.
     pub(crate) fn connected(&mut self, held: Generation) {
         self.connection = Some(Connection {
             generation: Generation(held.0 + 1),
+            corrections: self.corrections.iter().cloned().collect(),
             configuration_ended: false,
             learned_ended: false,
         });
@@ -141,6 +153,14 @@ impl Ledger {
     pub(crate) fn next_message(&mut self) -> Option<ToForwarder> {
         let connection = self.connection.as_mut()?;
         let generation = connection.generation;
+        if !connection.corrections.is_empty() {
+            if self.under_way.len() >= WINDOW {
+                return None;
+            }
+            let change = connection.corrections.pop_front()?;
+            self.under_way.push_back(Key::of(&change));
+            return Some(ToForwarder::Change { generation, change });
+        }
         let next = self.unsent.first().copied();
         if !connection.configuration_ended && next.is_none_or(Key::is_learned) {
             connection.configuration_ended = true;
@@ -237,6 +257,30 @@ mod tests {
         ledger.disconnected();
         ledger.connected(Generation(0));
         assert_eq!(drain(&mut ledger).len(), 5, "a new forwarder is told everything, and both ends");
+    }
+
+    #[test]
+    fn corrections_come_before_configuration_until_all_is_known() {
+        let mut ledger = Ledger::default();
+        let wrong = Change::Ilm(Label::new(20).unwrap(), None);
+        ledger.correct_first(vec![wrong.clone()]);
+        ledger.set(port(0));
+        ledger.set_learned([ilm(20, 2)]);
+        for generation in [5, 8] {
+            ledger.connected(Generation(generation - 1));
+            let configuration = end(generation, Scope::Configuration);
+            let replay = [says(generation, wrong.clone()), says(generation, port(0)), configuration];
+            let expected = replay.into_iter().chain([says(generation, ilm(20, 2))]).collect::<Vec<_>>();
+            assert_eq!(drain(&mut ledger), expected);
+            let key = Key::Ilm(Label::new(20).unwrap());
+            assert!(ledger.applied(2) && !ledger.holds(&key));
+            ledger.applied(1);
+            assert!(ledger.holds(&key));
+            ledger.disconnected();
+        }
+        ledger.learned_is_complete();
+        ledger.connected(Generation(8));
+        assert_eq!(drain(&mut ledger).first(), Some(&says(9, port(0))));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::error::StartError;
 use super::events::EventBus;
 use super::forwarder_link::{ForwarderInput, ForwarderLink, Inherited};
 use super::handoffs::{self, Handoffs};
+use super::inherited::Inheritance;
 use super::kernel::{Interface, KernelEvent};
 use super::ldp_io::{LdpInput, LdpIo};
 use super::lsp::{self, KernelView, Known, LspRow, Lsps};
@@ -48,7 +49,7 @@ pub(crate) struct Node {
     /// What was last worked out of all that.
     pub(super) rows: Vec<LspRow>,
     lsps_are_old: bool,
-    /// What the forwarder held when this process began, for as long as recovery goes on.
+    /// What the forwarder held when this process began and may stay, for as long as recovery goes on.
     inherited: Vec<Change>,
     pub(super) recovering: bool,
     /// At a first start, until each port was heard of: one that cannot be used ends the node.
@@ -66,11 +67,17 @@ impl Node {
         let Parts { network, view, directory, io, events, counters } = parts;
         let inherited = inherited.changes;
         let mut config = start::ldp_config(&view);
-        config.allocations = allocations(&inherited);
         let had_lsps = inherited.iter().any(|change| change.scope() == contract::Scope::Learned);
         config.restarting = had_lsps;
+        let starting = !inherited.iter().any(|change| matches!(change, Change::Port(..)));
+        let Inheritance { kept: inherited, corrections, labels, dead_labels } =
+            Inheritance::new(inherited, &view);
+        config.allocations = labels;
+        config.dead_labels = dead_labels;
+        let mut link = ForwarderLink::default();
+        link.ledger().correct_first(corrections);
         let mut node = Self {
-            link: ForwarderLink::default(),
+            link,
             io,
             speaker: Speaker::new(config, now),
             kernel: KernelView::default(),
@@ -81,7 +88,7 @@ impl Node {
             null_labels: BTreeMap::new(),
             rows: Vec::new(),
             lsps_are_old: true,
-            starting: !inherited.iter().any(|change| matches!(change, Change::Port(..))),
+            starting,
             inherited,
             recovering: true,
             fatal: None,
@@ -409,15 +416,6 @@ impl Node {
     pub(super) fn interface_name(&self, interface: InterfaceId) -> Option<String> {
         self.kernel.port(LinkIndex(interface.0)).map(|port| self.port_name(port))
     }
-}
-
-/// The labels of FECs by which packets arrived before this process began.
-fn allocations(inherited: &[Change]) -> Vec<(Fec, contract::Label)> {
-    let labels = inherited.iter().filter_map(|change| match change {
-        Change::Ilm(label, Some(ilm)) => Some((ilm.fec, *label)),
-        _ => None,
-    });
-    labels.collect()
 }
 
 /// The host address of an IPv4 FEC.
