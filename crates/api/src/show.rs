@@ -98,7 +98,6 @@ pub struct IspHandoff {
     /// The port there.
     pub port: String,
     /// Its VLAN.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<contract::VlanId>,
     /// The FEC.
     pub fec: IpNet,
@@ -255,7 +254,8 @@ pub struct Subscriber {
     pub isp_name: String,
     /// The access port.
     pub port: String,
-    /// The tags.
+    /// The tags, in JSON as a list, the outer one first: `[]`, `[20]`, `[10, 1002]`.
+    #[serde(with = "tag_list")]
     pub tags: VlanTags,
     /// Its prefixes.
     pub prefixes: Vec<IpNet>,
@@ -348,4 +348,60 @@ pub struct Port {
     pub mac: Option<MacAddr>,
     /// Its IP MTU.
     pub mtu: Option<u32>,
+}
+
+/// Tags as a list, the outer one first.
+mod tag_list {
+    use contract::{VlanId, VlanTags};
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(tags: &VlanTags, to: S) -> Result<S::Ok, S::Error> {
+        match *tags {
+            VlanTags::None => Vec::<VlanId>::new().serialize(to),
+            VlanTags::Single(tag) => [tag].serialize(to),
+            VlanTags::Double { outer, inner } => [outer, inner].serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<VlanTags, D::Error> {
+        match Vec::<VlanId>::deserialize(from)?[..] {
+            [] => Ok(VlanTags::None),
+            [tag] => Ok(VlanTags::Single(tag)),
+            [outer, inner] => Ok(VlanTags::Double { outer, inner }),
+            _ => Err(D::Error::custom("more than two VLAN tags")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::VlanId;
+
+    use super::*;
+
+    #[test]
+    fn tags_are_a_list_in_json() {
+        let id = |number| VlanId::new(number).unwrap();
+        let double = VlanTags::Double { outer: id(10), inner: id(1002) };
+        for (tags, json) in
+            [(VlanTags::None, "[]"), (VlanTags::Single(id(20)), "[20]"), (double, "[10,1002]")]
+        {
+            let row = Subscriber {
+                subscriber: "line-1".into(),
+                isp: Asn(64501),
+                isp_name: "alpha".into(),
+                port: "enp3s0".into(),
+                tags,
+                prefixes: vec![],
+                mac: None,
+                mac_configured: false,
+            };
+            let text = serde_json::to_string(&row).unwrap();
+            assert!(text.contains(&format!("\"tags\":{json},")), "{text}");
+            assert_eq!(serde_json::from_str::<Subscriber>(&text).unwrap(), row);
+            let three = text.replace(json, "[1,2,3]");
+            assert!(serde_json::from_str::<Subscriber>(&three).is_err());
+        }
+    }
 }
