@@ -4,7 +4,7 @@
 //! hidden subcommands), starts either again when it dies, and stops control before the forwarder, so that neighbours are
 //! told before packets stop. Killed itself, it takes both with it; the next `run` adopts what they leave.
 //!
-//! Nothing is made before the network file, the node's name, the rights and the lock are found good.
+//! Nothing is made before the network file, the file of subscribers, the node's name, the rights and the lock are found good.
 
 mod child;
 mod lock;
@@ -13,15 +13,18 @@ mod rights;
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use miette::{Diagnostic, IntoDiagnostic, WrapErr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 pub(crate) use child::{NotCuredByRestart, end_with_supervisor, exit_code};
 pub(crate) use logs::start as start_logs;
 
 use crate::forwarder;
 use crate::runtime_dir::RuntimeDir;
+use crate::site::Site;
 use child::Process;
 use lock::Lock;
 
@@ -49,13 +52,17 @@ pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Resul
 }
 
 fn check_node(file: &Path, node: &str) -> miette::Result<()> {
-    let network = network::Network::load(file)?;
+    let site = Site::load(file)?;
+    let network = site.network();
     if network.node(node).is_some() {
         return Ok(());
     }
     let nodes: Vec<_> = network.nodes().iter().map(|n| n.name.as_str()).collect();
     Err(NoSuchNode { node: node.to_owned(), file: file.display().to_string(), nodes: nodes.join(", ") })?
 }
+
+/// How long signals to stop count as one.
+const SAME_WISH: Duration = Duration::from_secs(1);
 
 /// Signals that end the node.
 struct Stop {
@@ -81,6 +88,13 @@ impl Stop {
             _ = self.hangup.recv() => {}
         }
     }
+
+    /// Waits for another one. What comes right after the first is still the same wish: a terminal, and whatever wraps the
+    /// daemon there, may each send it.
+    async fn asked_once_more(&mut self) {
+        sleep_until(Instant::now() + SAME_WISH).await;
+        self.asked().await;
+    }
 }
 
 async fn supervise(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
@@ -98,7 +112,7 @@ async fn supervise(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Resu
     tracing::info!("stopping");
     tokio::select! {
         () = async { control.stop().await; forwarder.stop().await } => {}
-        () = stop.asked() => {
+        () = stop.asked_once_more() => {
             tracing::warn!("told to stop once more: ending at once");
             control.kill().await;
             forwarder.kill().await;

@@ -3,6 +3,7 @@
 mod check;
 mod show;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -88,13 +89,65 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     done.unwrap_or_else(|report| {
-        eprintln!("{report:?}");
+        say(&report);
         supervisor::exit_code(&report)
     })
+}
+
+/// Says on stderr what went wrong: of a file the lines that are wrong, as `check` shows them, else a sentence.
+fn say(report: &miette::Report) {
+    let color = std::io::stderr().is_terminal();
+    if let Some(file) = report.downcast_ref::<network::Report>() {
+        eprint!("{}", file.render(color));
+        return eprintln!("{file}");
+    }
+    eprint!("{}", sentence(report));
+}
+
+/// An error with its causes in one line however long, so that a log can be searched for it, and the remedy below.
+fn sentence(report: &miette::Report) -> String {
+    let mut text = "openmile: ".to_owned();
+    let mut said = String::new();
+    for cause in report.chain().map(ToString::to_string) {
+        // Some errors say their cause themselves.
+        if said.ends_with(&cause) {
+            continue;
+        }
+        if !said.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+        said = cause;
+    }
+    text.push('\n');
+    if let Some(help) = report.help() {
+        text.push_str(&format!("  help: {help}\n"));
+    }
+    text
 }
 
 impl NodeArgs {
     fn dir(&self) -> RuntimeDir {
         RuntimeDir::new(&self.runtime_dir, &self.node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error, miette::Diagnostic)]
+    #[error("lock: {source}")]
+    #[diagnostic(help("make room"))]
+    struct Full {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn an_error_is_one_line_and_a_cause_is_said_once() {
+        let source = std::io::Error::other("no space left");
+        let report = miette::Report::new(Full { source }).wrap_err("the node cannot start");
+        let text = sentence(&report);
+        assert_eq!(text, "openmile: the node cannot start: lock: no space left\n  help: make room\n");
     }
 }

@@ -66,7 +66,7 @@ impl What {
 /// Shows it.
 pub(crate) fn run(args: &ShowArgs) -> miette::Result<()> {
     let dir = match &args.node {
-        Some(node) => RuntimeDir::new(&args.runtime_dir, node),
+        Some(node) => named_node(&args.runtime_dir, node)?,
         None => only_node(&args.runtime_dir)?,
     };
     let client = Client::new(dir.api_socket());
@@ -84,16 +84,57 @@ pub(crate) fn run(args: &ShowArgs) -> miette::Result<()> {
     }
 }
 
-/// The one node whose API socket is below `base`.
-fn only_node(base: &Path) -> miette::Result<RuntimeDir> {
+/// The node of this name; where others run and it does not, they are named.
+fn named_node(base: &Path, node: &str) -> miette::Result<RuntimeDir> {
+    let others = nodes(base);
+    if others.is_empty() || others.iter().any(|other| other == node) {
+        return Ok(RuntimeDir::new(base, node));
+    }
+    Err(miette!("no node `{node}` runs here: there is {}", others.join(", ")))
+}
+
+/// The nodes whose API sockets are below `base`. One that may not be entered might have one.
+fn nodes(base: &Path) -> Vec<String> {
     let mut nodes: Vec<String> = std::fs::read_dir(base)
         .map(|entries| entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
         .unwrap_or_default();
-    nodes.retain(|node| RuntimeDir::new(base, node).api_socket().exists());
+    nodes.retain(|node| RuntimeDir::new(base, node).api_socket().try_exists().unwrap_or(true));
     nodes.sort();
+    nodes
+}
+
+/// The one node whose API socket is below `base`.
+fn only_node(base: &Path) -> miette::Result<RuntimeDir> {
+    let nodes = nodes(base);
     match &nodes[..] {
         [node] => Ok(RuntimeDir::new(base, node)),
         [] => Err(miette!("no openmile node runs here: there is no API socket below {}", base.display())),
         _ => Err(miette!("several nodes run here: say which, with --node {}", nodes.join(" or --node "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_node_is_meant() {
+        let base = tempfile::tempdir().unwrap();
+        let runs = |node: &str| {
+            let dir = RuntimeDir::new(base.path(), node);
+            dir.create().unwrap();
+            std::fs::write(dir.api_socket(), "").unwrap();
+        };
+        let error = only_node(base.path()).unwrap_err().to_string();
+        assert!(error.starts_with("no openmile node runs here"), "{error}");
+        assert!(named_node(base.path(), "head1").is_ok(), "the client says that nothing listens");
+        runs("head1");
+        assert_eq!(only_node(base.path()).unwrap(), RuntimeDir::new(base.path(), "head1"));
+        runs("core1");
+        let error = only_node(base.path()).unwrap_err().to_string();
+        assert!(error.ends_with("--node core1 or --node head1"), "{error}");
+        let error = named_node(base.path(), "tail1").unwrap_err().to_string();
+        assert_eq!(error, "no node `tail1` runs here: there is core1, head1");
+        assert!(named_node(base.path(), "core1").is_ok());
     }
 }

@@ -14,6 +14,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Whatever ran this long has recovered: the next wait is the first again.
 const RECOVERED: Duration = Duration::from_secs(30);
+/// Whatever ran this long could start once: that it cannot start now is no reason to stop the whole node.
+const PROVEN: Duration = Duration::from_secs(5);
 /// How long a process may take to stop cleanly.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
@@ -28,6 +30,8 @@ pub(super) struct Process {
     arguments: Vec<std::ffi::OsString>,
     state: State,
     wait: Duration,
+    /// It has run for [`PROVEN`] before.
+    proven: bool,
 }
 
 enum State {
@@ -63,7 +67,13 @@ pub(crate) fn exit_code(error: &miette::Report) -> std::process::ExitCode {
 impl Process {
     /// A process, to be started at once by [`Self::run`].
     pub(super) fn new(name: &'static str, arguments: Vec<std::ffi::OsString>) -> Self {
-        Self { name, arguments, state: State::Waiting { until: Instant::now() }, wait: FIRST_WAIT }
+        Self {
+            name,
+            arguments,
+            state: State::Waiting { until: Instant::now() },
+            wait: FIRST_WAIT,
+            proven: false,
+        }
     }
 
     /// Keeps the process running; returns only when it cannot. May be cancelled.
@@ -91,7 +101,7 @@ impl Process {
         let State::Running { child, .. } = &mut self.state else { return self.state = State::Ended };
         signal(child, Signal::TERM);
         match timeout(STOP_TIME, child.wait()).await {
-            Ok(Ok(status)) if status.success() => {}
+            Ok(Ok(status)) if status.success() || was_told(status) => {}
             Ok(Ok(status)) => tracing::warn!("{} ended while stopping: {}", self.name, describe(status)),
             Ok(Err(error)) => tracing::warn!("{}: {error}", self.name),
             Err(_) => {
@@ -134,10 +144,19 @@ impl Process {
         if ran >= RECOVERED {
             self.wait = FIRST_WAIT;
         }
+        self.proven |= ran >= PROVEN;
         match status {
-            Ok(status) if status.code() == Some(i32::from(NOT_CURED)) => {
+            Ok(status) if status.code() == Some(i32::from(NOT_CURED)) && !self.proven => {
                 self.state = State::Ended;
                 return Some(CannotRun(self.name));
+            }
+            // The node worked with what it had. A mistake made since (in the network file, say) must not stop its packets.
+            Ok(status) if status.code() == Some(i32::from(NOT_CURED)) => {
+                tracing::error!(
+                    "{} cannot be started again (it has said why above); what was set up stays; next try in {:?}",
+                    self.name,
+                    self.wait
+                );
             }
             Ok(status) => {
                 let how = describe(status);
@@ -178,11 +197,43 @@ fn signal(child: &Child, signal: Signal) {
     }
 }
 
+/// Whether the signal to stop ended it: it came before the process could listen to it. What it left is cleaned up after.
+fn was_told(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal() == Some(Signal::TERM.as_raw())
+}
+
 fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("was killed by signal {signal}"),
         (None, Some(code)) => format!("exited with code {code}"),
         (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_worked_is_tried_again_whatever_it_says() {
+        let not_cured = || Ok(ExitStatus::from_raw(i32::from(NOT_CURED) << 8));
+        let mut first = Process::new("control", Vec::new());
+        assert!(first.ended(not_cured(), Duration::from_millis(20)).is_some());
+        assert!(matches!(first.state, State::Ended));
+
+        let mut worked = Process::new("control", Vec::new());
+        assert!(worked.ended(Ok(ExitStatus::from_raw(9)), PROVEN).is_none());
+        assert!(worked.ended(not_cured(), Duration::from_millis(20)).is_none());
+        assert!(matches!(worked.state, State::Waiting { .. }));
+    }
+
+    #[test]
+    fn only_the_signal_to_stop_is_a_clean_end() {
+        assert!(was_told(ExitStatus::from_raw(15)));
+        assert!(!was_told(ExitStatus::from_raw(9)) && !was_told(ExitStatus::from_raw(1 << 8)));
     }
 }
