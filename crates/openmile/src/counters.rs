@@ -53,6 +53,7 @@ impl CountersFile {
         let new = path.with_extension("new");
         let file = options().create(true).truncate(true).write(true).open(&new).map_err(failed)?;
         file.set_len(memory_len(workers) as u64).map_err(failed)?;
+        reserve(&file).map_err(failed)?;
         let file = Self { map: MmapRaw::map_raw(&file).map_err(failed)? };
         file.laid_out(path, workers)?;
         std::fs::rename(&new, path).map_err(failed)?;
@@ -83,6 +84,7 @@ impl CountersFile {
     fn adopt(path: &Path, workers: usize) -> Result<Self, CountersError> {
         let failed = |source| CountersError::Io { path: path.display().to_string(), source };
         let file = options().write(true).open(path).map_err(failed)?;
+        reserve(&file).map_err(failed)?;
         let file = Self { map: MmapRaw::map_raw(&file).map_err(failed)? };
         file.laid_out(path, workers)?;
         Ok(file)
@@ -102,6 +104,19 @@ impl CountersFile {
         // `Memory` stores only in `create` (mapped writable), and in `open` not at all once the magic is there. The
         // file is never cut (only replaced), and its directory is writable for this user only.
         unsafe { std::slice::from_raw_parts(words, self.map.len() / size_of::<AtomicU64>()) }
+    }
+}
+
+/// Takes the file's memory now: a store into a page that the file system has no room for would be the end of the process.
+fn reserve(file: &File) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    if len == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, len) {
+        // A file system that cannot say. There is no more to be done.
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        done => Ok(done?),
     }
 }
 
@@ -132,6 +147,16 @@ mod tests {
             let seen = reader.memory().unwrap().traffic(slot, Point::HeadendToIsp);
             assert_eq!(seen, Traffic { packets: restart, octets: 100 * restart });
         }
+    }
+
+    #[test]
+    fn no_page_of_the_file_is_missing() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("counters");
+        CountersFile::create(&path, 1).unwrap();
+        let file = std::fs::metadata(&path).unwrap();
+        assert!(file.blocks() * 512 >= file.len(), "{} blocks for {} octets", file.blocks(), file.len());
     }
 
     #[test]

@@ -33,8 +33,11 @@ impl RuntimeDir {
     /// Removes what a node leaves here when it is stopped on purpose: everything but a namespace that is still mounted
     /// (and then the directory stays too).
     pub(crate) fn remove(&self) {
-        for file in [self.api_socket(), self.forwarder_socket(), self.counters(), self.devices(), self.lock()]
-        {
+        let files =
+            [self.api_socket(), self.forwarder_socket(), self.counters(), self.devices(), self.lock()];
+        // What is to replace one of them and could not be written whole.
+        let new = [self.counters(), self.devices()].map(|file| file.with_extension("new"));
+        for file in new.into_iter().chain(files) {
             match std::fs::remove_file(&file) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     tracing::warn!("cannot remove {}: {error}", file.display());
