@@ -107,7 +107,9 @@ impl Discovery {
         source: Ipv4Addr,
         proposed: HoldTime,
     ) -> Heard {
-        let Some(interface) = self.interfaces.get_mut(&id) else { return Heard::Refused };
+        if !self.interfaces.contains_key(&id) {
+            return Heard::Refused;
+        }
         // RFC 5036 §3.5.2: the smaller of the two proposals.
         let hold = Some(proposed.link().map_or(self.hold, |theirs| theirs.min(self.hold)));
         let adjacency = Adjacency { source, hold, expires: hold.map(|hold| now + hold) };
@@ -120,9 +122,16 @@ impl Discovery {
             return Heard::Refused;
         }
         self.adjacencies.insert((peer, id), adjacency);
-        let soonest = interface.last_hello.map_or(now, |last| last + TRIGGERED_INTERVAL).max(now);
-        interface.next_hello = interface.next_hello.min(soonest);
+        self.answer(now, id);
         Heard::New
+    }
+
+    /// Has the next Hello said at once, or as soon as may be after the last one.
+    pub(crate) fn answer(&mut self, now: Tick, id: InterfaceId) {
+        if let Some(interface) = self.interfaces.get_mut(&id) {
+            let soonest = interface.last_hello.map_or(now, |last| last + TRIGGERED_INTERVAL).max(now);
+            interface.next_hello = interface.next_hello.min(soonest);
+        }
     }
 
     /// Where a peer is heard.

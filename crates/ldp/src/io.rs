@@ -77,6 +77,13 @@ pub enum Event {
         /// Who.
         peer: LdpId,
     },
+    /// Another LSR says Hello with this one's LSR-id or transport address; it is not listened to. Told once a minute.
+    Impostor {
+        /// Where.
+        interface: InterfaceId,
+        /// The address that its Hellos come from.
+        source: Ipv4Addr,
+    },
     /// A session is operational.
     SessionUp {
         /// With whom.

@@ -44,6 +44,8 @@ pub struct Speaker {
     /// FECs that wait for a free label.
     starving: BTreeSet<Fec>,
     recovery: Option<Recovery>,
+    /// When an impostor may be told of again.
+    impostor_at: Tick,
     stopped: bool,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -66,6 +68,7 @@ impl Speaker {
             touched: BTreeSet::new(),
             starving: BTreeSet::new(),
             recovery: None,
+            impostor_at: now,
             stopped: false,
             actions: VecDeque::new(),
             events: VecDeque::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{
@@ -15,6 +16,8 @@ use crate::peer::{Link, MIN_BACKOFF, Peer};
 use crate::session::is_active;
 use crate::{Action, DownReason, Event, InterfaceId};
 
+/// How often it is said that another LSR has this one's name.
+const IMPOSTOR_INTERVAL: Duration = Duration::from_secs(60);
 /// Addresses in one message: far below what a PDU holds.
 const ADDRESSES_PER_MESSAGE: usize = 256;
 
@@ -34,6 +37,9 @@ impl Speaker {
             && is_station(transport)
             && transport != self.config.transport_address
             && !self.stopped;
+        if sender.lsr_id == self.local.lsr_id || transport == self.config.transport_address {
+            self.impostor(now, interface, source);
+        }
         if !useful || !self.agrees(sender, transport) {
             self.counters.hellos_ignored += 1;
             return;
@@ -50,8 +56,16 @@ impl Speaker {
             Heard::Again => {}
         }
         self.counters.hellos_received += 1;
-        self.meet(now, sender, transport, &hello);
+        self.meet(now, interface, sender, transport, &hello);
         self.send_hellos(now);
+    }
+
+    /// Somebody has our name. It is ourselves where two of our interfaces are on one segment.
+    fn impostor(&mut self, now: Tick, interface: InterfaceId, source: Ipv4Addr) {
+        if self.impostor_at <= now && !self.discovery.addresses().any(|own| own == source) {
+            self.impostor_at = now + IMPOSTOR_INTERVAL;
+            self.events.push_back(Event::Impostor { interface, source });
+        }
     }
 
     /// Whether the transport address fits what is known: one for an LSR, all its Hellos alike (RFC 5036 §3.5.2.2), and
@@ -68,7 +82,7 @@ impl Speaker {
         free && may_change
     }
 
-    fn meet(&mut self, now: Tick, sender: LdpId, transport: Ipv4Addr, hello: &Hello) {
+    fn meet(&mut self, now: Tick, interface: InterfaceId, sender: LdpId, transport: Ipv4Addr, hello: &Hello) {
         let active = is_active(self.config.transport_address, transport);
         let peer = self.peers.entry(sender).or_insert_with(|| Peer::new(now, transport, active));
         peer.transport = transport;
@@ -77,6 +91,8 @@ impl Speaker {
         let sequence = hello.configuration_sequence;
         if peer.configuration_sequence != sequence {
             peer.configuration_sequence = sequence;
+            // It has most likely restarted, and cannot open a session before it hears us.
+            self.discovery.answer(now, interface);
             // RFC 5036 §2.5.3: a changed configuration is a reason to try again at once.
             if let Link::Idle(retry_at) = &mut peer.link {
                 *retry_at = now;

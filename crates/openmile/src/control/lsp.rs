@@ -45,6 +45,8 @@ pub(crate) struct Known<'a> {
     pub(crate) ldp: &'a BTreeMap<Fec, ldp::FecState>,
     /// FECs to which the next hop bound a null label.
     pub(crate) null_labels: &'a BTreeSet<Fec>,
+    /// Labels that a neighbour bound to FECs of several ISPs, see [`shared_labels`].
+    pub(crate) shared_labels: &'a BTreeSet<(LdpId, Label)>,
     /// Bindings in use that are kept from before the neighbour's restart.
     pub(crate) stale: &'a BTreeSet<(Fec, LdpId)>,
     /// What the kernel said.
@@ -112,6 +114,23 @@ pub(crate) fn lsps(known: Known) -> Lsps {
     ftns(known, &mut lsps.changes);
     return_routes(known, &mut lsps.changes);
     lsps
+}
+
+/// Labels that a neighbour bound to FECs of several ISPs, or both to an ISP's and to its subscribers'. The label alone
+/// says whose a packet is, so by such a label one ISP's packets would come to another.
+pub(crate) fn shared_labels(ldp: &BTreeMap<Fec, ldp::FecState>, view: &NodeView) -> BTreeSet<(LdpId, Label)> {
+    let mut owners = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for state in ldp.values() {
+        let owner = view.fec_owner(&state.fec).map(|owner| (owner.isp, owner.kind));
+        for next_hop in &state.next_hops {
+            let name = (next_hop.peer, next_hop.label);
+            if *owners.entry(name).or_insert(owner) != owner {
+                shared.insert(name);
+            }
+        }
+    }
+    shared
 }
 
 /// During recovery: what the forwarder still holds stays where nothing better is known yet.
@@ -189,7 +208,7 @@ fn handoff_egress(
 
 /// A FEC of another node: swapped here, and pushed where its packets enter here.
 fn passing(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {
-    let next_hops = state.map_or(&[][..], |state| &state.next_hops);
+    let next_hops = &usable(state, known)[..];
     let in_label = state.and_then(|state| state.in_label);
     if let Some(key) = enters_here(fec, known.view) {
         lsps.rows.extend(passing_rows(fec, None, FecOperation::Push, next_hops, Some(key), known));
@@ -246,6 +265,12 @@ fn without_next_hops(fec: Fec, known: Known) -> FecState {
     }
 }
 
+/// The next hops whose labels name this FEC's ISP.
+fn usable(state: Option<&ldp::FecState>, known: Known) -> Vec<LabeledNextHop> {
+    let next_hops = state.map_or(&[][..], |state| &state.next_hops).iter();
+    next_hops.filter(|hop| !known.shared_labels.contains(&(hop.peer, hop.label))).copied().collect()
+}
+
 fn nhlfes(next_hops: &[LabeledNextHop], kernel: &KernelView) -> Vec<Nhlfe> {
     next_hops.iter().filter_map(|next_hop| nhlfe(next_hop, kernel)).collect()
 }
@@ -263,7 +288,7 @@ fn nhlfe(next_hop: &LabeledNextHop, kernel: &KernelView) -> Option<Nhlfe> {
 }
 
 fn nhlfes_of(fec: Fec, known: Known) -> Vec<Nhlfe> {
-    known.ldp.get(&fec).map_or_else(Vec::new, |state| nhlfes(&state.next_hops, known.kernel))
+    nhlfes(&usable(known.ldp.get(&fec), known), known.kernel)
 }
 
 /// For each ISP the live FECs of the best preference, and among those the ones with the lowest route metric.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use api::Event;
 use contract::{
-    Change, Circuit, Fec, Generation, PortConfig, PortId, PortKind, PortState, PuntReason, Settings, Tick,
-    ToControl, ToForwarder,
+    Change, Circuit, Fec, Generation, Label, PortConfig, PortId, PortKind, PortState, PuntReason, Settings,
+    Tick, ToControl, ToForwarder,
 };
 use ipnet::Ipv4Net;
 use ldp::{InterfaceId, LdpId, Speaker};
@@ -46,6 +46,8 @@ pub(crate) struct Node {
     ldp_fecs: BTreeMap<Fec, ldp::FecState>,
     /// FECs to which the peer that they are routed to bound a null label.
     null_labels: BTreeMap<Fec, LdpId>,
+    /// Labels that a peer bound to FECs of several ISPs.
+    shared_labels: BTreeSet<(LdpId, Label)>,
     /// What was last worked out of all that.
     pub(super) rows: Vec<LspRow>,
     lsps_are_old: bool,
@@ -86,6 +88,7 @@ impl Node {
             ports: BTreeMap::new(),
             ldp_fecs: BTreeMap::new(),
             null_labels: BTreeMap::new(),
+            shared_labels: BTreeSet::new(),
             rows: Vec::new(),
             lsps_are_old: true,
             starting,

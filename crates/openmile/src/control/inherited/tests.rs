@@ -46,10 +46,7 @@ fn tailend(view: &NodeView) -> Vec<Change> {
         let ipv4 = handoff.ipv4.map(|ipv4| (ipv4.next_hop, mac));
         let held = Handoff { isp: handoff.isp, ipv4, ipv6: None };
         let host = handoff.fec.0.addr().to_string();
-        [
-            Change::Handoff(handoff.circuit, Some(held)),
-            pop(number, &host, handoff.isp, handoff.circuit),
-        ]
+        [Change::Handoff(handoff.circuit, Some(held)), pop(number, &host, handoff.isp, handoff.circuit)]
     });
     ports(view).chain(handoffs).collect()
 }
@@ -128,7 +125,10 @@ fn ways_and_subscribers_of_a_moved_port_go_and_others_stay() {
         Change::Ilm(label(1000), Some(ilm))
     };
     let other = |id: u16| {
-        Change::Port(PortId(id), Some(PortConfig { device: "old0".into(), kind: contract::PortKind::Backbone }))
+        Change::Port(
+            PortId(id),
+            Some(PortConfig { device: "old0".into(), kind: contract::PortKind::Backbone }),
+        )
     };
     let held = vec![
         other(0),

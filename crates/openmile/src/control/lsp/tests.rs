@@ -63,7 +63,8 @@ impl World {
 
     fn lsps(&self) -> Lsps {
         let Self { view, ldp, null_labels, stale, kernel, handoffs } = self;
-        lsps(Known { view, ldp, null_labels, stale, kernel, handoffs })
+        let shared_labels = &shared_labels(ldp, view);
+        lsps(Known { view, ldp, null_labels, shared_labels, stale, kernel, handoffs })
     }
 
     fn state(&self, of: Fec, operation: FecOperation) -> FecState {
@@ -136,6 +137,26 @@ fn preference_comes_before_metric_and_metric_decides_among_equals() {
     assert_eq!(world.ftn(ALPHA), [first]);
     world.labels(first, None, &[]);
     assert_eq!(world.ftn(ALPHA), [second], "the other takes over when its label goes");
+}
+
+#[test]
+fn a_label_that_a_neighbour_bound_to_two_isps_carries_nothing() {
+    let mut world = World::new("head1");
+    let (alphas, betas) = (fec("10.254.1.1"), fec("10.254.1.3"));
+    for to in [alphas, fec("10.254.1.2"), betas] {
+        world.route(to, &[10, 11], 0);
+    }
+    // Two of one ISP's FECs may share one.
+    world.labels(alphas, Some(50), &[(10, 100)]);
+    world.labels(fec("10.254.1.2"), Some(51), &[(10, 100)]);
+    world.labels(betas, Some(52), &[(10, 101)]);
+    assert_eq!(world.ftn(ALPHA), [alphas, fec("10.254.1.2")]);
+    world.labels(betas, Some(52), &[(10, 100), (11, 102)]);
+    assert_eq!(world.ftn(ALPHA), []);
+    assert_eq!(world.state(alphas, FecOperation::Push), FecState::NoLabel);
+    let left = vec![nhlfe_by(&world.kernel, 11, 102)];
+    let swap = Change::Ilm(label(52), Some(Ilm { fec: betas, action: IlmAction::Swap(left) }));
+    assert!(world.lsps().changes.contains(&swap));
 }
 
 #[test]

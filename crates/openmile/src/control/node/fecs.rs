@@ -30,6 +30,13 @@ impl Node {
             }
             Said::AdjacencyUp { interface, peer } => self.adjacency(interface, peer, "heard"),
             Said::AdjacencyDown { interface, peer } => self.adjacency(interface, peer, "not heard any more"),
+            Said::Impostor { interface, source } => {
+                let port =
+                    self.interface_name(interface).unwrap_or_else(|| format!("interface {}", interface.0));
+                self.events.alarm(format!(
+                    "{source} on {port} says LDP Hello with this node's LSR-id or transport address: it is not listened to"
+                ));
+            }
             Said::SessionUp { peer } => {
                 tracing::info!("LDP session with {} is up", peer.lsr_id);
                 self.events.tell(Event::Session { peer: peer.lsr_id, up: true, reason: None });
@@ -64,6 +71,7 @@ impl Node {
         if !std::mem::replace(&mut self.lsps_are_old, false) {
             return;
         }
+        self.refuse_shared_labels();
         let Lsps { mut changes, mut rows } = self.lsps();
         if self.recovering {
             lsp::keep_working(&mut changes, &self.inherited);
@@ -77,6 +85,19 @@ impl Node {
         }
         self.tell_of_rows(&rows);
         self.rows = rows;
+    }
+
+    /// Says which labels a neighbour bound to the FECs of several ISPs, once; they are not used.
+    fn refuse_shared_labels(&mut self) {
+        let shared = lsp::shared_labels(&self.ldp_fecs, &self.view);
+        for (peer, label) in shared.difference(&self.shared_labels) {
+            self.events.alarm(format!(
+                "{} bound label {label} to FECs of several ISPs or directions, which cannot be used: their packets could \
+                 not be told apart",
+                peer.lsr_id
+            ));
+        }
+        self.shared_labels = shared;
     }
 
     fn lsps(&self) -> Lsps {
@@ -94,6 +115,7 @@ impl Node {
         lsp::lsps(Known {
             view: &self.view,
             ldp: &self.ldp_fecs,
+            shared_labels: &self.shared_labels,
             null_labels: &null_labels,
             stale: &stale,
             kernel: &self.kernel,
