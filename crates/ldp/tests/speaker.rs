@@ -361,6 +361,7 @@ fn hellos_of_no_use_are_ignored() {
     bench.hello_with(9, 1, own(1));
     let source = address(1, 7);
     assert_eq!(bench.events, [Event::Impostor { interface: InterfaceId(1), source }]);
+    bench.clear();
     bench.hello_with(1, 1, own(1));
     // Another address of the same LSR, another LSR with that address, one too many.
     bench.hello_with(2, 1, hello(Some(Ipv4Addr::new(10, 255, 1, 1))));
