@@ -15,6 +15,7 @@ mod netlink;
 mod runtime_dir;
 mod site;
 mod supervisor;
+mod table;
 
 fn main() -> std::process::ExitCode {
     cli::main()

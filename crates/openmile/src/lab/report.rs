@@ -1,13 +1,13 @@
 //! The tables at the end.
 
 use api::DropRow;
-use comfy_table::{Table, presets};
 use miette::IntoDiagnostic;
 
 use super::accounts::{Account, Snapshot, Way};
 use super::checks::Checks;
 use super::plan::{Cable, Plan};
 use super::screen::heading;
+use crate::table::{finish, table};
 
 /// Prints each node's FEC table, by the command that an operator uses.
 pub(super) async fn fec_tables(plan: &Plan) -> miette::Result<()> {
@@ -27,16 +27,15 @@ pub(super) async fn fec_tables(plan: &Plan) -> miette::Result<()> {
 /// Prints what was counted where.
 pub(super) fn accounts(accounts: &[Account]) {
     heading("Traffic by ISP and direction: packets and octets by their IP headers");
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["ISP", "direction", "", "headend", "tailends", "hosts' kernels", "difference"]);
+    let header = ["ISP", "direction", "", "headend", "tailends", "between them", "hosts' kernels", "to them"];
+    let mut table = table(header);
     for account in accounts {
         let [(packets, octets), (to_hosts, octets_to_hosts)] = account.differences();
         let way = match account.way {
             Way::ToIsp => "to ISP",
             Way::ToSubscriber => "to subscriber",
         };
-        let row = |unit: &str, figures: [u64; 3], differences: [i128; 2]| {
+        let row = |unit: &str, figures: [u64; 3], [between, to_hosts]: [i128; 2]| {
             let figures = figures.map(grouped);
             let [headend, tailend, hosts] = figures;
             [
@@ -45,8 +44,9 @@ pub(super) fn accounts(accounts: &[Account]) {
                 unit.to_owned(),
                 headend,
                 tailend,
+                between.to_string(),
                 hosts,
-                differences.map(|difference| difference.to_string()).join(", "),
+                to_hosts.to_string(),
             ]
         };
         let Account { headend, tailend, hosts, .. } = account;
@@ -57,9 +57,9 @@ pub(super) fn accounts(accounts: &[Account]) {
             [octets, octets_to_hosts],
         ));
     }
-    println!("{table}");
+    print!("{}", finish(table, &[3, 4, 5, 6, 7]));
     println!(
-        "difference: between the ends of the backbone, then between the last node and the hosts' kernels"
+        "between them: headend and tailends differ by; to them: the last node and the hosts' kernels differ by"
     );
 }
 
@@ -70,13 +70,11 @@ pub(super) fn drops(drops: &[(String, DropRow)], when: &str) {
         println!("none");
         return;
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["node", "port", "reason", "frames", "meaning"]);
+    let mut table = table(["node", "port", "reason", "frames", "meaning"]);
     for (node, row) in drops {
         table.add_row([node, &row.port, &row.reason, &grouped(row.frames), &row.meaning]);
     }
-    println!("{table}");
+    print!("{}", finish(table, &[3]));
 }
 
 /// The accounting's checks.

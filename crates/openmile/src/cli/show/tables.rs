@@ -3,8 +3,9 @@
 use api::{
     Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow, Neighbor, Port, ServiceRole, ShowWhat,
 };
-use comfy_table::{CellAlignment, Table, presets};
 use contract::counters::Traffic;
+
+use crate::table::{finish, table};
 
 /// The answer of the API as a table.
 pub(crate) fn render(what: ShowWhat, answer: serde_json::Value) -> Result<String, serde_json::Error> {
@@ -257,26 +258,6 @@ fn none() -> String {
 
 fn opt(value: Option<impl ToString>) -> String {
     value.map_or_else(none, |value| value.to_string())
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
-    table
-}
-
-/// The table as text, columns of numbers to the right, no blanks at the end of lines.
-fn finish(mut table: Table, numbers: &[usize]) -> String {
-    let last = table.column_count().saturating_sub(1);
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if index == last { 0 } else { 2 }));
-        if numbers.contains(&index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let text = table.to_string();
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 #[cfg(test)]
