@@ -168,8 +168,10 @@ impl LdpIo {
     fn send_hello(&self, interface: InterfaceId, octets: &[u8]) {
         let Some(hello) = self.hellos.get(&interface) else { return };
         let to = SocketAddr::from((GROUP, PORT));
-        // A Hello that cannot be sent now is like one that is lost: the next one follows soon.
-        if let Err(error) = hello.socket.try_send_to(octets, to) {
+        // Not by `try_send_to`: a socket that was just opened is not ready in the runtime's eyes, and the first Hello, which
+        // a session waits for, would be lost. One that cannot be sent is like one that is lost: the next follows soon.
+        let socket = socket2::SockRef::from(&*hello.socket);
+        if let Err(error) = socket.send_to(octets, &to.into()) {
             tracing::debug!("a Hello on interface {} could not be sent: {error}", interface.0);
         }
     }

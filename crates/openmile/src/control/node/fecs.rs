@@ -68,7 +68,9 @@ impl Node {
 
     /// Works out anew what the forwarder should hold and what an operator is shown.
     pub(super) fn refresh_lsps(&mut self) {
-        if !std::mem::replace(&mut self.lsps_are_old, false) {
+        // A neighbour that is back tells the same labels again: nothing follows from that, but they are not stale any more.
+        let restarting = self.rows.iter().any(|row| row.state == FecState::Stale);
+        if !std::mem::replace(&mut self.lsps_are_old, false) && !restarting {
             return;
         }
         self.refuse_shared_labels();
