@@ -1,35 +1,10 @@
 //! Why a packet went no further.
 
-/// Declares [`DropReason`] with its stable names and their meanings in one place.
-macro_rules! drop_reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// Why a frame or packet went no further. Every drop has exactly one reason; the number of a reason is its place
-        /// in a counter block and may change between versions, its name ([`Self::name`]) does not.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        #[repr(u8)]
-        pub enum DropReason { $($(#[doc = $doc])+ $variant,)+ }
+crate::reasons! {
+    /// Why a frame or packet went no further. Every drop has exactly one reason; the number of a reason is its place in a
+    /// counter block and may change between versions, its name ([`Self::name`]) does not.
+    pub enum DropReason;
 
-        impl DropReason {
-            /// All reasons, in the order of their numbers.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// How many reasons there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// The stable name, as in `show drops` and metrics.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// What it means, in a sentence.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
-            }
-        }
-    };
-}
-
-drop_reasons! {
     /// The frame ends before its headers do.
     Truncated = "truncated",
     /// The frame is addressed to another station.

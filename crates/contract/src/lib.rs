@@ -9,6 +9,7 @@ mod drop_reason;
 mod id;
 mod lsp;
 mod message;
+mod reasons;
 mod time;
 
 pub use change::{

@@ -1,35 +1,10 @@
 //! What was ignored, and why.
 
-/// Declares [`Ignored`] with its stable names and their meanings in one place.
-macro_rules! ignored {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// Why a frame was not answered or not believed. Every frame that goes in is counted once: as heard, or as
-        /// ignored for one of these reasons.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        #[repr(u8)]
-        pub enum Ignored { $($(#[doc = $doc])+ $variant,)+ }
+contract::reasons! {
+    /// Why a frame was not answered or not believed. Every frame that goes in is counted once: as heard, or as ignored for
+    /// one of these reasons.
+    pub enum Ignored;
 
-        impl Ignored {
-            /// All reasons, in the order of their numbers.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// How many reasons there are.
-            pub const COUNT: usize = Self::ALL.len();
-
-            /// The stable name, as in `show neighbors`.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// What it means, in a sentence.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
-            }
-        }
-    };
-}
-
-ignored! {
     /// The frame is no sound ARP packet.
     MalformedArp = "malformed_arp",
     /// The frame is no Neighbor Solicitation or Advertisement that RFC 4861 §7.1 lets pass.
