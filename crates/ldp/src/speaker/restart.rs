@@ -45,7 +45,8 @@ impl Speaker {
     }
 
     pub(super) fn begin_recovery(&mut self, now: Tick) {
-        if !self.config.restarting && self.config.allocations.is_empty() && self.config.dead_labels.is_empty() {
+        if !self.config.restarting && self.config.allocations.is_empty() && self.config.dead_labels.is_empty()
+        {
             return;
         }
         let mut missing = BTreeSet::new();
