@@ -114,7 +114,11 @@ impl Hub {
                     self.said(message).await;
                     self.said_more().await;
                 }
-                Event::Said(Ok(None)) => self.disconnect("control disconnected; packets flow on"),
+                Event::Said(Ok(None)) => {
+                    self.disconnect(&format!(
+                        "control is gone; without one, packets flow on for {FORWARDING_HOLD:?}"
+                    ));
+                }
                 Event::Said(Err(error)) | Event::Flushed(Err(error)) => {
                     self.disconnect(&format!("control is disconnected: {error}"));
                 }
