@@ -41,6 +41,22 @@ impl ShowWhat {
         Self::Ports,
     ];
 
+    /// What is in it, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Isps => "The ISPs, their handoffs, and whether they can be reached",
+            Self::Fec => "FECs: labels, operations, next hops, states",
+            Self::Lib => "Every label binding sent and received",
+            Self::Neighbors => {
+                "LDP peers, next hops of handoffs and of the backbone, subscribers' Ethernet addresses"
+            }
+            Self::Subscribers => "Subscribers and what is bound to their circuits",
+            Self::Counters => "Packets and octets by ISP and by port",
+            Self::Drops => "Drops by port and reason",
+            Self::Ports => "The ports and how frames get in and out",
+        }
+    }
+
     /// Its name in the path `/v1/show/NAME` and on the command line.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,8 @@
 //! How values are written in the file, for the JSON schema only: the values themselves belong to crates that know no
 //! schemas.
 
+#![allow(dead_code, reason = "only the types are looked at")]
+
 use schemars::JsonSchema;
 
 use crate::names::Preference;
@@ -8,49 +10,41 @@ use crate::names::Preference;
 /// A name.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "Name", extend("pattern" = "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"))]
-#[allow(dead_code)]
 pub(super) struct NameText(String);
 
 /// A device name.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "DeviceName", extend("pattern" = "^[^/:\\s]{1,15}$"))]
-#[allow(dead_code)]
 pub(super) struct DeviceText(String);
 
 /// An IPv4 address and a prefix length.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "Ipv4AddressOnLink", extend("pattern" = "^[0-9.]+/[0-9]{1,2}$"))]
-#[allow(dead_code)]
 pub(super) struct Ipv4PrefixText(String);
 
 /// An IPv6 address and a prefix length.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "Ipv6AddressOnLink", extend("pattern" = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"))]
-#[allow(dead_code)]
 pub(super) struct Ipv6PrefixText(String);
 
 /// An IPv4 or IPv6 prefix.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "Prefix", extend("pattern" = "^[0-9a-fA-F:.]+/[0-9]{1,3}$"))]
-#[allow(dead_code)]
 pub(super) struct PrefixText(String);
 
 /// An AS number.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "AsNumber")]
-#[allow(dead_code)]
 pub(super) struct AsnNumber(#[schemars(range(min = 1, max = 4_294_967_294_u32))] u32);
 
 /// A VLAN identifier.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "Vlan")]
-#[allow(dead_code)]
 pub(super) struct VlanNumber(#[schemars(range(min = 1, max = 4094))] u16);
 
 /// A preference.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "Preference")]
-#[allow(dead_code)]
 pub(super) struct PreferenceNumber(#[schemars(range(min = 1, max = 65535))] u16);
 
 impl Default for PreferenceNumber {
@@ -62,13 +56,11 @@ impl Default for PreferenceNumber {
 /// First and last label.
 #[derive(JsonSchema)]
 #[schemars(transparent, rename = "LabelRange")]
-#[allow(dead_code)]
 pub(super) struct LabelRangeNumbers(#[schemars(inner(range(min = 16, max = 1_048_575)))] [u32; 2]);
 
 /// Which TTL model.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase", rename = "TtlModel")]
-#[allow(dead_code)]
 pub(super) enum TtlText {
     /// The backbone is one hop.
     Pipe,
@@ -79,7 +71,6 @@ pub(super) enum TtlText {
 /// What is behind a port.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase", rename = "PortKind")]
-#[allow(dead_code)]
 pub(super) enum PortKindText {
     /// Subscribers.
     Access,

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use api::{Client, ShowWhat};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use miette::{IntoDiagnostic as _, miette};
 
 use crate::runtime_dir::RuntimeDir;
@@ -14,8 +15,8 @@ use crate::runtime_dir::RuntimeDir;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ShowArgs {
     /// The table
-    #[arg(value_enum)]
-    what: What,
+    #[arg(value_parser = table())]
+    what: ShowWhat,
     /// The node; may be left out where only one runs
     #[arg(long, env = "OPENMILE_NODE")]
     node: Option<String>,
@@ -27,40 +28,12 @@ pub(crate) struct ShowArgs {
     runtime_dir: PathBuf,
 }
 
-/// The tables' names on the command line.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum What {
-    /// The ISPs, their handoffs, and whether they can be reached
-    Isps,
-    /// FECs: labels, operations, next hops, states
-    Fec,
-    /// Every label binding sent and received
-    Lib,
-    /// LDP peers, next hops of handoffs and of the backbone, subscribers' Ethernet addresses
-    Neighbors,
-    /// Subscribers and what is bound to their circuits
-    Subscribers,
-    /// Packets and octets by ISP and by port
-    Counters,
-    /// Drops by port and reason
-    Drops,
-    /// The ports and how frames get in and out
-    Ports,
-}
-
-impl What {
-    const fn table(self) -> ShowWhat {
-        match self {
-            Self::Isps => ShowWhat::Isps,
-            Self::Fec => ShowWhat::Fec,
-            Self::Lib => ShowWhat::Lib,
-            Self::Neighbors => ShowWhat::Neighbors,
-            Self::Subscribers => ShowWhat::Subscribers,
-            Self::Counters => ShowWhat::Counters,
-            Self::Drops => ShowWhat::Drops,
-            Self::Ports => ShowWhat::Ports,
-        }
-    }
+/// Reads a table's name; the help has all of them.
+fn table() -> impl TypedValueParser<Value = ShowWhat> {
+    let names = ShowWhat::ALL.map(|what| PossibleValue::new(what.name()).help(what.meaning()));
+    PossibleValuesParser::new(names).try_map(|name| {
+        ShowWhat::ALL.into_iter().find(|what| what.name() == name).ok_or("there is no such table")
+    })
 }
 
 /// Shows it.
@@ -71,11 +44,11 @@ pub(crate) fn run(args: &ShowArgs) -> miette::Result<()> {
     };
     let client = Client::new(dir.api_socket());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
-    let answer = runtime.block_on(client.show_json(args.what.table())).into_diagnostic()?;
+    let answer = runtime.block_on(client.show_json(args.what)).into_diagnostic()?;
     let text = if args.json {
         format!("{answer:#}\n")
     } else {
-        tables::render(args.what.table(), answer).into_diagnostic()?
+        tables::render(args.what, answer).into_diagnostic()?
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has read enough (`| head`).
