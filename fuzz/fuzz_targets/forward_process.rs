@@ -108,6 +108,7 @@ impl Input<'_> {
                     subscriber: SubscriberId(u64::from(self.below(4))),
                     mac: (known & 1 == 0).then(|| self.mac()),
                     verify_mac: known & 2 != 0,
+                    leaving: false,
                 };
                 Change::Binding(key, (!gone).then_some(binding))
             }
@@ -130,7 +131,7 @@ impl Input<'_> {
             }
             4 => {
                 let action = match self.below(3) {
-                    0 => IlmAction::Swap(self.nhlfes()),
+                    0 => IlmAction::Swap { isp: None, nhlfes: self.nhlfes() },
                     1 => IlmAction::PopToHandoff { isp: self.isp(), handoff: self.circuit() },
                     _ => IlmAction::PopToSubscribers { isp: self.isp() },
                 };

@@ -1,6 +1,6 @@
 //! What control tells a forwarder to hold.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use wire::{Label, MacAddr};
@@ -15,6 +15,8 @@ pub enum Change {
     Settings(Settings),
     /// A port.
     Port(PortId, Option<PortConfig>),
+    /// What this node is to an ISP and its subscribers as a router.
+    Isp(Asn, Option<IspConfig>),
     /// A prefix of a subscriber on a circuit: what may come from it, and where what goes to it leaves.
     Binding(BindingKey, Option<Binding>),
     /// A handoff whose next hops are resolved.
@@ -32,6 +34,33 @@ pub enum Change {
 pub struct Settings {
     /// How the TTLs of packet and label stack are kept.
     pub ttl: TtlModel,
+    /// The longest IP packet that every LSP of the network carries, in octets without labels; `None`: whatever the
+    /// outgoing port takes with its labels.
+    pub lsp_mtu: Option<u32>,
+}
+
+/// What this node is to an ISP and its subscribers as a router, in that ISP's address space.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct IspConfig {
+    /// Where this node's ICMP errors to packets of the ISP come from; `None`: it sends none of this IP version.
+    pub icmp_source: IcmpSource,
+    /// The node's own addresses: gateways, handoff addresses, sources of ICMP errors. Packets to them end here, and echo
+    /// requests are answered.
+    pub own: Vec<IpAddr>,
+    /// The sources of the ICMP errors of every node of the network. An error from one of these that comes out of the
+    /// ISP's LSP is not for the end of that LSP but is turned round through the ISP's table (RFC 3032 §2.3).
+    pub icmp_sources: Vec<IpAddr>,
+    /// Whether the maximum segment size in TCP SYNs is lowered to what fits the LSP (RFC 9293 §3.7.1).
+    pub clamp_mss: bool,
+}
+
+/// Source addresses of ICMP errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct IcmpSource {
+    /// Of ICMP errors (RFC 792).
+    pub ipv4: Option<Ipv4Addr>,
+    /// Of ICMPv6 errors (RFC 4443).
+    pub ipv6: Option<Ipv6Addr>,
 }
 
 /// How the TTLs of packet and label stack are kept (RFC 3443).
@@ -85,6 +114,10 @@ pub struct Binding {
     pub mac: Option<MacAddr>,
     /// Whether frames from any other Ethernet address are dropped (a MAC address in the directory).
     pub verify_mac: bool,
+    /// Whether the subscriber is on its way to another ISP: packets to it still arrive, and packets from it are accepted
+    /// only for as long as no other binding of this subscriber on this circuit has the same prefix. So a move loses no
+    /// packet, in whichever order its changes come.
+    pub leaving: bool,
 }
 
 /// A handoff whose next hops are resolved.
@@ -110,7 +143,7 @@ pub struct EndOfReplay {
 /// The two parts of what a control process knows: the one at start, the other only after its neighbours have told it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Scope {
-    /// From the network file and the directory: settings, ports, bindings.
+    /// From the network file and the directory: settings, ports, ISPs, bindings.
     Configuration,
     /// From neighbours: handoffs, return routes, FTN, ILM.
     Learned,
@@ -120,7 +153,7 @@ impl Change {
     /// The part of control's knowledge that this change comes from.
     pub const fn scope(&self) -> Scope {
         match self {
-            Self::Settings(_) | Self::Port(..) | Self::Binding(..) => Scope::Configuration,
+            Self::Settings(_) | Self::Port(..) | Self::Isp(..) | Self::Binding(..) => Scope::Configuration,
             Self::Handoff(..) | Self::ReturnRoute(..) | Self::Ftn(..) | Self::Ilm(..) => Scope::Learned,
         }
     }

@@ -13,7 +13,8 @@ mod reasons;
 mod time;
 
 pub use change::{
-    Binding, BindingKey, Change, EndOfReplay, Handoff, PortConfig, PortKind, Scope, Settings, TtlModel,
+    Binding, BindingKey, Change, EndOfReplay, Handoff, IcmpSource, IspConfig, PortConfig, PortKind, Scope,
+    Settings, TtlModel,
 };
 pub use drop_reason::DropReason;
 pub use id::{Asn, Circuit, Generation, IspPrefix, PortId, SubscriberId};

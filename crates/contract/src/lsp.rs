@@ -109,7 +109,12 @@ pub struct Ilm {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum IlmAction {
     /// Replace the label and send on by one of these, chosen by flow; none: drop with [`crate::DropReason::NoNhlfe`].
-    Swap(Vec<Nhlfe>),
+    Swap {
+        /// The ISP whose FEC it is: in its name this node speaks where it must answer a packet (RFC 3032 §2.3).
+        isp: Option<Asn>,
+        /// The entries.
+        nhlfes: Vec<Nhlfe>,
+    },
     /// Tailend: pop, and out of this ISP's handoff with no look-up in the packet.
     PopToHandoff {
         /// The ISP.

@@ -6,7 +6,7 @@ use wire::MacAddr;
 use crate::{Asn, Change, Circuit, EndOfReplay, Generation, PortId};
 
 /// The version of these messages; both sides must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What control says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

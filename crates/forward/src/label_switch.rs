@@ -61,7 +61,7 @@ pub(crate) fn label_switch(tables: &Tables, seed: u64, packet: &mut Packet<'_>) 
         return Err(Stop::Punt(PuntReason::LabelTtlExpired));
     }
     match tables.action(top.label).ok_or(DropReason::UnknownLabel)? {
-        LabelAction::Swap(nhlfes) => swap(tables, seed, packet, top, nhlfes).map(Switched::Sent),
+        LabelAction::Swap { nhlfes, .. } => swap(tables, seed, packet, top, nhlfes).map(Switched::Sent),
         &LabelAction::PopToHandoff { isp, handoff } => {
             pop(tables, packet, isp).map(|popped| Switched::ToHandoff(handoff, popped))
         }

@@ -220,6 +220,7 @@ impl Directory {
             subscriber: service.subscriber,
             mac: self.mac(service, &entry),
             verify_mac: service.mac.is_some(),
+            leaving: false,
         };
         Some(Change::Binding(BindingKey { circuit: service.circuit, prefix: key }, Some(binding)))
     }

@@ -72,7 +72,12 @@ fn subscribers_have_numbers_in_the_order_of_the_file() {
     assert_eq!(directory.bindings().count(), 10);
     let first = Change::Binding(
         BindingKey { circuit: SHARED, prefix: IspPrefix { isp: ALPHA, prefix: prefix("100.64.0.11/32") } },
-        Some(Binding { subscriber: directory.id("anna").unwrap(), mac: None, verify_mac: false }),
+        Some(Binding {
+            subscriber: directory.id("anna").unwrap(),
+            mac: None,
+            verify_mac: false,
+            leaving: false,
+        }),
     );
     assert_eq!(directory.bindings().next(), Some(first));
 }

@@ -35,6 +35,7 @@ pub(crate) struct BindingRow {
     pub(crate) subscriber: SubscriberId,
     pub(crate) mac: Option<MacAddr>,
     pub(crate) verify_mac: bool,
+    leaving: bool,
     generation: Generation,
 }
 
@@ -108,6 +109,7 @@ impl Bindings {
             subscriber: binding.subscriber,
             mac: binding.mac,
             verify_mac: binding.verify_mac,
+            leaving: binding.leaving,
             generation,
         };
         let contradicting = self.contradicting(&new);
@@ -159,8 +161,8 @@ impl Bindings {
     ) -> impl Iterator<Item = (BindingKey, Binding)> {
         self.rows.iter().filter_map(move |(_, row)| {
             let prefix = IspPrefix { isp: asn(row.isp)?, prefix: row.prefix.into() };
-            let &BindingRow { subscriber, mac, verify_mac, circuit, .. } = row;
-            Some((BindingKey { circuit, prefix }, Binding { subscriber, mac, verify_mac }))
+            let &BindingRow { subscriber, mac, verify_mac, leaving, circuit, .. } = row;
+            Some((BindingKey { circuit, prefix }, Binding { subscriber, mac, verify_mac, leaving }))
         })
     }
 

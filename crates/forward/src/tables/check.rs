@@ -12,7 +12,7 @@ pub(super) const MAX_CHOICES: usize = 64;
 /// there is not asked, since it may come later; a packet finds out.
 pub(super) fn check(change: &Change) -> Result<(), ChangeError> {
     match change {
-        Change::Settings(_) => Ok(()),
+        Change::Settings(_) | Change::Isp(..) => Ok(()),
         Change::Port(id, _) => port(*id),
         Change::Binding(key, binding) => {
             port(key.circuit.port)?;
@@ -48,7 +48,7 @@ pub(super) fn check(change: &Change) -> Result<(), ChangeError> {
             invalid("the incoming label is a special-purpose label, which names no LSP (RFC 7274)")
         }
         Change::Ilm(_, Some(ilm)) => match &ilm.action {
-            IlmAction::Swap(ways) => nhlfes(ways),
+            IlmAction::Swap { nhlfes: ways, .. } => nhlfes(ways),
             IlmAction::PopToHandoff { handoff, .. } => port(handoff.port),
             IlmAction::PopToSubscribers { .. } => Ok(()),
         },

@@ -1,7 +1,7 @@
 //! The ISPs that anything installed names, by a small number, and the headend's way to each.
 
 use contract::counters::{IspSlot, Memory};
-use contract::{Asn, ChangeError, Fec, Ftn, FtnChoice, Generation, Nhlfe, SubscriberId};
+use contract::{Asn, ChangeError, Fec, Ftn, FtnChoice, Generation, IspConfig, Nhlfe, SubscriberId};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -15,6 +15,7 @@ pub(crate) struct IspIndex(pub(super) u16);
 pub(crate) struct Isp {
     pub(crate) asn: Asn,
     pub(crate) slot: IspSlot,
+    config: Option<(IspConfig, Generation)>,
     ftn: Option<FtnRow>,
 }
 
@@ -69,7 +70,7 @@ impl Isps {
             return Err(super::full("ISPs", self.capacity));
         }
         let index = IspIndex(self.rows.len() as u16);
-        self.rows.push(Isp { asn, slot: memory.assign(asn), ftn: None });
+        self.rows.push(Isp { asn, slot: memory.assign(asn), config: None, ftn: None });
         self.numbers.insert(asn, index);
         Ok(index)
     }
@@ -99,6 +100,29 @@ impl Isps {
         if let Some(isp) = self.rows.get_mut(usize::from(index.0)) {
             isp.ftn = None;
         }
+    }
+
+    pub(super) fn set_config(&mut self, index: IspIndex, config: IspConfig, generation: Generation) {
+        if let Some(isp) = self.rows.get_mut(usize::from(index.0)) {
+            isp.config = Some((config, generation));
+        }
+    }
+
+    pub(super) fn remove_config(&mut self, asn: Asn) {
+        let Some(index) = self.number(asn) else { return };
+        if let Some(isp) = self.rows.get_mut(usize::from(index.0)) {
+            isp.config = None;
+        }
+    }
+
+    pub(super) fn configs(&self) -> impl Iterator<Item = (Asn, IspConfig)> {
+        self.rows.iter().filter_map(|isp| Some((isp.asn, isp.config.as_ref()?.0.clone())))
+    }
+
+    /// Removes configurations of an earlier generation; how many that was.
+    pub(super) fn sweep_configs(&mut self, generation: Generation) -> usize {
+        let stale = |config: &mut (IspConfig, Generation)| config.1 < generation;
+        self.rows.iter_mut().filter_map(|isp| isp.config.take_if(stale)).count()
     }
 
     /// Removes what is of an earlier generation; how many that was.

@@ -16,9 +16,18 @@ use super::slab::Slab;
 
 /// What is done with a label, as packets need it.
 pub(crate) enum LabelAction {
-    Swap(Box<[Nhlfe]>),
-    PopToHandoff { isp: IspIndex, handoff: Circuit },
-    PopToSubscribers { isp: IspIndex },
+    /// The ISP is the one in whose name a packet is answered here.
+    Swap {
+        isp: Option<IspIndex>,
+        nhlfes: Box<[Nhlfe]>,
+    },
+    PopToHandoff {
+        isp: IspIndex,
+        handoff: Circuit,
+    },
+    PopToSubscribers {
+        isp: IspIndex,
+    },
 }
 
 struct IlmRow {
@@ -74,7 +83,9 @@ impl IncomingLabels {
     pub(super) fn iter(&self, asn: impl Fn(IspIndex) -> Option<Asn>) -> impl Iterator<Item = (Label, Ilm)> {
         self.rows.iter().filter_map(move |(&label, row)| {
             let action = match &row.action {
-                LabelAction::Swap(ways) => IlmAction::Swap(ways.to_vec()),
+                LabelAction::Swap { isp, nhlfes } => {
+                    IlmAction::Swap { isp: isp.and_then(&asn), nhlfes: nhlfes.to_vec() }
+                }
                 &LabelAction::PopToHandoff { isp, handoff } => {
                     IlmAction::PopToHandoff { isp: asn(isp)?, handoff }
                 }

@@ -164,6 +164,10 @@ impl Tables {
                     *place = config.map(|config| (config, generation));
                 }
             }
+            Change::Isp(asn, Some(config)) => {
+                let isp = self.isps.enter(asn, memory)?;
+                self.isps.set_config(isp, config, generation);
+            }
             Change::Binding(key, Some(binding)) => {
                 let isp = self.isps.enter(key.prefix.isp, memory)?;
                 self.bindings.upsert(&key, isp, binding, generation)?;
@@ -185,7 +189,8 @@ impl Tables {
                 let action = self.label_action(ilm, memory)?;
                 self.labels.upsert(label, fec, action, generation)?;
             }
-            Change::Binding(..)
+            Change::Isp(..)
+            | Change::Binding(..)
             | Change::Handoff(..)
             | Change::ReturnRoute(..)
             | Change::Ftn(..)
@@ -209,7 +214,7 @@ impl Tables {
                     self.settings = (Settings::default(), end.generation);
                 }
                 let ports = self.configs.iter_mut().filter_map(|config| config.take_if(stale)).count();
-                ports + self.bindings.sweep(end.generation)
+                ports + self.isps.sweep_configs(end.generation) + self.bindings.sweep(end.generation)
             }
             Scope::Learned => {
                 self.isps.sweep(end.generation)
@@ -228,6 +233,7 @@ impl Tables {
         });
         std::iter::once(Change::Settings(self.settings.0))
             .chain(ports)
+            .chain(self.isps.configs().map(|(asn, config)| Change::Isp(asn, Some(config))))
             .chain(self.bindings.iter(asn).map(|(key, binding)| Change::Binding(key, Some(binding))))
             .chain(self.handoffs.iter(asn).map(|(circuit, handoff)| Change::Handoff(circuit, Some(handoff))))
             .chain(self.returns.iter(asn).map(|(key, route)| Change::ReturnRoute(key, Some(route))))
@@ -237,7 +243,10 @@ impl Tables {
 
     fn label_action(&mut self, ilm: Ilm, memory: &Memory<'_>) -> Result<LabelAction, ChangeError> {
         Ok(match ilm.action {
-            IlmAction::Swap(ways) => LabelAction::Swap(ways.into()),
+            IlmAction::Swap { isp, nhlfes } => {
+                let isp = isp.map(|isp| self.isps.enter(isp, memory)).transpose()?;
+                LabelAction::Swap { isp, nhlfes: nhlfes.into() }
+            }
             IlmAction::PopToHandoff { isp, handoff } => {
                 LabelAction::PopToHandoff { isp: self.isps.enter(isp, memory)?, handoff }
             }
@@ -261,6 +270,7 @@ impl Tables {
                 }
             }
             Change::Handoff(circuit, _) => self.handoffs.remove(*circuit),
+            Change::Isp(asn, _) => self.isps.remove_config(*asn),
             Change::Ftn(asn, _) => self.isps.remove_ftn(*asn),
             Change::Ilm(label, _) => self.labels.remove(*label),
             Change::Settings(_) | Change::Port(..) => {}

@@ -40,6 +40,7 @@ fn without(change: &Change) -> Change {
         Change::Ftn(key, _) => Change::Ftn(key, None),
         Change::Ilm(key, _) => Change::Ilm(key, None),
         Change::Port(key, _) => Change::Port(key, None),
+        Change::Isp(key, _) => Change::Isp(key, None),
         Change::Settings(_) => Change::Settings(Settings::default()),
     }
 }
@@ -50,6 +51,8 @@ fn what_is_installed_is_said_back_and_every_change_is_idempotent() {
     let mut node = node(&words);
     let mut all = changes();
     all.push(Change::Port(PortId(2), Some(PortConfig { device: "bb0".into(), kind: PortKind::Backbone })));
+    let config = contract::IspConfig { clamp_mss: true, ..contract::IspConfig::default() };
+    all.push(Change::Isp(contract::Asn(ALPHA), Some(config)));
     node.install(all.clone());
     assert_eq!(installed(&node), sorted(&all));
     assert_eq!(node.forwarder.installed().next(), Some(Change::Settings(Settings::default())));
@@ -177,7 +180,7 @@ fn a_replay_ends_for_each_scope_and_leaves_what_was_named() {
 fn settings_that_are_not_named_return_to_what_they_are_without() {
     let words = words();
     let mut node = node(&words);
-    let uniform = Change::Settings(Settings { ttl: TtlModel::Uniform });
+    let uniform = Change::Settings(Settings { ttl: TtlModel::Uniform, ..Settings::default() });
     node.install([uniform.clone()]);
     assert_eq!(node.forwarder.installed().next(), Some(uniform));
     end(&mut node, 2, Scope::Configuration);
@@ -203,7 +206,7 @@ fn what_makes_no_sense_is_refused() {
         return_route(ALPHA, "100.64.0.0/24", &vec![nhlfe(BB0, &[16]); 65]),
         ftn(ALPHA, &[("10.254.1.1", &[])]),
         ilm(3, to_subscribers(ALPHA)),
-        ilm(16, contract::IlmAction::Swap(vec![nhlfe(BB0, &[])])),
+        ilm(16, contract::IlmAction::Swap { isp: None, nhlfes: vec![nhlfe(BB0, &[])] }),
     ] {
         let shown = format!("{change:?}");
         assert!(matches!(apply(&mut node, 1, change), Err(ChangeError::Invalid(_))), "{shown}");
@@ -211,7 +214,7 @@ fn what_makes_no_sense_is_refused() {
     for change in [
         anna(1, 256, &[], ALPHA, "100.64.0.1/32"),
         handoff(circuit(256, &[]), ALPHA, None, None),
-        ilm(16, contract::IlmAction::Swap(vec![nhlfe(256, &[16])])),
+        ilm(16, contract::IlmAction::Swap { isp: None, nhlfes: vec![nhlfe(256, &[16])] }),
         ilm(16, to_handoff(ALPHA, circuit(256, &[]))),
         Change::Port(PortId(256), None),
     ] {

@@ -68,8 +68,10 @@ impl<'m> Chain<'m> {
             nodes[node].port(port, kind, mac(node, port), 1508, true);
         }
         // Labels: 1xx to alpha, 2xx to beta; 3xx and 4xx back. The node that gives one out is its last digit.
-        let to_tail = |label| IlmAction::Swap(vec![towards(SECOND, label, (TAIL, SECOND))]);
-        let to_head = |label| IlmAction::Swap(vec![towards(FIRST, label, (HEAD, SECOND))]);
+        let to_tail =
+            |label| IlmAction::Swap { isp: None, nhlfes: vec![towards(SECOND, label, (TAIL, SECOND))] };
+        let to_head =
+            |label| IlmAction::Swap { isp: None, nhlfes: vec![towards(FIRST, label, (HEAD, SECOND))] };
         let (line, other_line) = (circuit(FIRST, &[1]), circuit(FIRST, &[2]));
         nodes[HEAD].install([
             binding(line, ALPHA, "100.64.0.20/32", 1, Some(DORA), false),
@@ -165,7 +167,10 @@ fn in_the_uniform_model_every_node_is_a_hop() {
     let words = [words(), words(), words()];
     let mut chain = Chain::new(&words);
     for node in &mut chain.nodes {
-        node.install([contract::Change::Settings(contract::Settings { ttl: contract::TtlModel::Uniform })]);
+        node.install([contract::Change::Settings(contract::Settings {
+            ttl: contract::TtlModel::Uniform,
+            ..contract::Settings::default()
+        })]);
     }
     let frame = ethernet(mac(HEAD, FIRST), DORA, &[(VLAN, 1)], IPV4, &udp(SHARED, ANYCAST, 64, b""));
     let out = ethernet(ALPHA_ROUTER, mac(TAIL, FIRST), &[(VLAN, 10)], IPV4, &udp(SHARED, ANYCAST, 61, b""));

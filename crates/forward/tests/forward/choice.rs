@@ -66,7 +66,10 @@ fn fragments_of_one_packet_stay_together() {
 fn a_transit_node_sees_flows_under_the_stack_and_chooses_unlike_the_headend() {
     let words = words();
     let mut node = node(&words);
-    node.install([ilm(16, IlmAction::Swap(two_ways().to_vec())), ftn(ALPHA, &[("10.254.1.1", &two_ways())])]);
+    node.install([
+        ilm(16, IlmAction::Swap { isp: None, nhlfes: two_ways().to_vec() }),
+        ftn(ALPHA, &[("10.254.1.1", &two_ways())]),
+    ]);
     // Other labels and another seed at the node before: what it sent one way must still spread here.
     let words = crate::node::words();
     let mut before = Node::new(&words, 8);

@@ -27,7 +27,7 @@ fn row(name: &str, frame: &[u8], expected: Expected) {
 fn uniform_row(name: &str, frame: &[u8], expected: Expected) {
     let words = words();
     let mut node = node(&words);
-    node.install([Change::Settings(Settings { ttl: TtlModel::Uniform })]);
+    node.install([Change::Settings(Settings { ttl: TtlModel::Uniform, ..Settings::default() })]);
     check(name, &mut node, BB0, frame, expected);
 }
 

@@ -42,6 +42,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         subscriber: contract::SubscriberId(subscriber),
         mac: known.then_some(wire::MacAddr([2, 0, 0, 0, 9, subscriber as u8])),
         verify_mac: false,
+        leaving: false,
     });
     let route = prop::option::weighted(0.7, 3001u32..3004);
     prop_oneof![

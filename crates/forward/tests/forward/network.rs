@@ -64,7 +64,8 @@ pub(crate) fn binding(
     verify_mac: bool,
 ) -> Change {
     let key = BindingKey { circuit, prefix: isp_prefix(isp, prefix) };
-    let binding = Binding { subscriber: SubscriberId(subscriber), mac: mac.map(MacAddr), verify_mac };
+    let binding =
+        Binding { subscriber: SubscriberId(subscriber), mac: mac.map(MacAddr), verify_mac, leaving: false };
     Change::Binding(key, Some(binding))
 }
 
@@ -138,9 +139,9 @@ pub(crate) fn changes() -> Vec<Change> {
         return_route(ALPHA, "2001:db8:a::/48", &[nhlfe(BB0, &[3001])]),
         return_route(BETA, "100.64.0.0/24", &[nhlfe(BB1, &[3002])]),
         return_route(BETA, "100.64.1.0/24", &[]),
-        ilm(16, IlmAction::Swap(vec![nhlfe(BB1, &[17])])),
-        ilm(18, IlmAction::Swap(vec![nhlfe(BB1, &[19, 23])])),
-        ilm(19, IlmAction::Swap(vec![])),
+        ilm(16, IlmAction::Swap { isp: None, nhlfes: vec![nhlfe(BB1, &[17])] }),
+        ilm(18, IlmAction::Swap { isp: None, nhlfes: vec![nhlfe(BB1, &[19, 23])] }),
+        ilm(19, IlmAction::Swap { isp: None, nhlfes: vec![] }),
         ilm(20, to_handoff(ALPHA, circuit(HANDOFF, &[10]))),
         ilm(21, to_handoff(BETA, circuit(HANDOFF, &[]))),
         ilm(22, to_handoff(ALPHA, circuit(HANDOFF, &[11]))),

@@ -113,7 +113,7 @@ fn padding_does_not_enter_the_lsp_and_options_and_fragments_do() {
 fn in_the_uniform_model_the_label_takes_the_packets_ttl() {
     let words = words();
     let mut node = node(&words);
-    node.install([Change::Settings(Settings { ttl: TtlModel::Uniform })]);
+    node.install([Change::Settings(Settings { ttl: TtlModel::Uniform, ..Settings::default() })]);
     let sent = ethernet(
         ours(LINE),
         EMIL,

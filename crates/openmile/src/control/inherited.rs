@@ -66,7 +66,7 @@ fn what_stays(change: &Change, view: &NodeView, moved: &BTreeSet<PortId>) -> Opt
     };
     match change {
         // Configuration is told anew, and the rest of it removed, at once.
-        Change::Settings(_) | Change::Port(..) => Some(change.clone()),
+        Change::Settings(_) | Change::Isp(..) | Change::Port(..) => Some(change.clone()),
         Change::Binding(key, _) => (!moved.contains(&key.circuit.port)).then(|| change.clone()),
         Change::Handoff(circuit, handoff) => {
             let isp = handoff.as_ref()?.isp;
@@ -90,7 +90,10 @@ fn what_stays(change: &Change, view: &NodeView, moved: &BTreeSet<PortId>) -> Opt
         Change::Ilm(label, ilm) => {
             let ilm = ilm.as_ref().filter(|ilm| is_same_fec(ilm, view))?;
             let action = match &ilm.action {
-                IlmAction::Swap(nhlfes) => IlmAction::Swap(ways(nhlfes)),
+                IlmAction::Swap { nhlfes, .. } => {
+                    let isp = view.fec_owner(&ilm.fec).map(|owner| owner.isp);
+                    IlmAction::Swap { isp, nhlfes: ways(nhlfes) }
+                }
                 IlmAction::PopToHandoff { handoff, .. } => {
                     let mut ways = view.handoffs.iter().filter(|now| now.fec == ilm.fec);
                     let same = ways.any(|now| now.circuit == *handoff) && !moved.contains(&handoff.port);
@@ -112,7 +115,7 @@ fn is_same_fec(ilm: &Ilm, view: &NodeView) -> bool {
         IlmAction::PopToSubscribers { isp } => {
             view.headends.iter().any(|now| now.return_fec == ilm.fec && now.isp == isp)
         }
-        IlmAction::Swap(_) => view.fecs.contains_key(&ilm.fec) && !view.own_fecs().contains(&ilm.fec),
+        IlmAction::Swap { .. } => view.fecs.contains_key(&ilm.fec) && !view.own_fecs().contains(&ilm.fec),
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Key {
     Settings,
     /// See [`Change::Port`].
     Port(PortId),
+    /// See [`Change::Isp`].
+    Isp(Asn),
     /// See [`Change::Binding`].
     Binding(BindingKey),
     /// See [`Change::Handoff`].
@@ -39,6 +41,7 @@ impl Key {
         match change {
             Change::Settings(_) => Self::Settings,
             Change::Port(port, _) => Self::Port(*port),
+            Change::Isp(isp, _) => Self::Isp(*isp),
             Change::Binding(key, _) => Self::Binding(*key),
             Change::Handoff(circuit, _) => Self::Handoff(*circuit),
             Change::ReturnRoute(prefix, _) => Self::ReturnRoute(*prefix),
@@ -52,6 +55,7 @@ impl Key {
         Some(match self {
             Self::Settings => return None,
             Self::Port(port) => Change::Port(port, None),
+            Self::Isp(isp) => Change::Isp(isp, None),
             Self::Binding(key) => Change::Binding(key, None),
             Self::Handoff(circuit) => Change::Handoff(circuit, None),
             Self::ReturnRoute(prefix) => Change::ReturnRoute(prefix, None),

@@ -148,7 +148,9 @@ pub(crate) fn keep_working(changes: &mut Vec<Change>, inherited: &[Change]) {
 
 fn leads_somewhere(change: &Change) -> bool {
     match change {
-        Change::Ilm(_, Some(ilm)) => !matches!(&ilm.action, IlmAction::Swap(nhlfes) if nhlfes.is_empty()),
+        Change::Ilm(_, Some(ilm)) => {
+            !matches!(&ilm.action, IlmAction::Swap { nhlfes, .. } if nhlfes.is_empty())
+        }
         Change::Ftn(_, Some(ftn)) => !ftn.choices.is_empty(),
         Change::ReturnRoute(_, Some(route)) => !route.nhlfes.is_empty(),
         // Handoffs are assumed and probed at once: what is known of them is never less than what was inherited.
@@ -214,7 +216,8 @@ fn passing(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsp
         lsps.rows.extend(passing_rows(fec, None, FecOperation::Push, next_hops, Some(key), known));
     }
     if let Some(label) = in_label {
-        let action = IlmAction::Swap(nhlfes(next_hops, known.kernel));
+        let isp = known.view.fec_owner(&fec).map(|owner| owner.isp);
+        let action = IlmAction::Swap { isp, nhlfes: nhlfes(next_hops, known.kernel) };
         lsps.changes.push(Change::Ilm(label, Some(Ilm { fec, action })));
     }
     if in_label.is_some() || enters_here(fec, known.view).is_none() {

@@ -108,7 +108,7 @@ impl Node {
     /// What the configuration alone says.
     fn begin(&mut self, now: Tick, had_lsps: bool) {
         let ledger = self.link.ledger();
-        ledger.set(Change::Settings(Settings { ttl: self.view.ttl }));
+        ledger.set(Change::Settings(Settings { ttl: self.view.ttl, lsp_mtu: None }));
         for (id, port) in self.view.ports() {
             let config = PortConfig { device: port.name.as_str().to_owned(), kind: port.kind };
             ledger.set(Change::Port(id, Some(config)));

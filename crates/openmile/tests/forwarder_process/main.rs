@@ -51,7 +51,7 @@ fn packets_take_all_ways_through_real_ports() {
         assert_eq!(drops, 1);
         // A change that makes no sense is refused and counted as dealt with.
         let bad = Change::Ilm(contract::Label::GAL, None);
-        let nonsense = Ilm { fec: network.fec(), action: IlmAction::Swap(vec![]) };
+        let nonsense = Ilm { fec: network.fec(), action: IlmAction::Swap { isp: None, nhlfes: vec![] } };
         let change = Change::Ilm(contract::Label::IPV4_EXPLICIT_NULL, Some(nonsense));
         control.change([bad]);
         control.say(&ToForwarder::Change { generation: control.generation, change: change.clone() });

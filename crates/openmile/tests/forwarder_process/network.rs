@@ -103,7 +103,10 @@ impl Network {
     pub(crate) fn binding(&self, mac: Option<MacAddr>) -> Change {
         let prefix = IspPrefix { isp: ISP, prefix: format!("{HOST}/32").parse().unwrap() };
         let key = BindingKey { circuit: self.line_circuit(), prefix };
-        Change::Binding(key, Some(Binding { subscriber: SubscriberId(1), mac, verify_mac: false }))
+        Change::Binding(
+            key,
+            Some(Binding { subscriber: SubscriberId(1), mac, verify_mac: false, leaving: false }),
+        )
     }
 
     /// A binding on another line of the same port.
@@ -112,7 +115,7 @@ impl Network {
         let circuit = Circuit { port: PortId(LINE), tags: VlanTags::Double { outer, inner } };
         let address = Ipv4Addr::from_bits(u32::from(inner.number()) | 0x6440_0000);
         let prefix = IspPrefix { isp: ISP, prefix: IpAddr::from(address).into() };
-        let binding = Binding { subscriber: SubscriberId(2), mac: None, verify_mac: false };
+        let binding = Binding { subscriber: SubscriberId(2), mac: None, verify_mac: false, leaving: false };
         Change::Binding(BindingKey { circuit, prefix }, Some(binding))
     }
 
@@ -140,7 +143,7 @@ impl Network {
             ),
             ilm(2000, IlmAction::PopToSubscribers { isp: ISP }),
             ilm(2001, IlmAction::PopToHandoff { isp: ISP, handoff }),
-            ilm(2002, IlmAction::Swap(vec![nhlfe(4000)])),
+            ilm(2002, IlmAction::Swap { isp: None, nhlfes: vec![nhlfe(4000)] }),
         ]);
         changes
     }

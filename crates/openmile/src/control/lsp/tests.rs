@@ -155,7 +155,8 @@ fn a_label_that_a_neighbour_bound_to_two_isps_carries_nothing() {
     assert_eq!(world.ftn(ALPHA), []);
     assert_eq!(world.state(alphas, FecOperation::Push), FecState::NoLabel);
     let left = vec![nhlfe_by(&world.kernel, 11, 102)];
-    let swap = Change::Ilm(label(52), Some(Ilm { fec: betas, action: IlmAction::Swap(left) }));
+    let swap =
+        Change::Ilm(label(52), Some(Ilm { fec: betas, action: IlmAction::Swap { isp: None, nhlfes: left } }));
     assert!(world.lsps().changes.contains(&swap));
 }
 
@@ -166,7 +167,9 @@ fn a_next_hop_without_ethernet_address_waits_and_carries_nothing() {
     world.route(there, &[12], 0);
     world.labels(there, Some(50), &[(12, 300)]);
     let nhlfes = vec![nhlfe_by(&world.kernel, 12, 300)];
-    let swap = |nhlfes| Change::Ilm(label(50), Some(Ilm { fec: there, action: IlmAction::Swap(nhlfes) }));
+    let swap = |nhlfes| {
+        Change::Ilm(label(50), Some(Ilm { fec: there, action: IlmAction::Swap { isp: None, nhlfes } }))
+    };
     assert!(world.lsps().changes.contains(&swap(nhlfes)));
     assert_eq!(world.state(there, FecOperation::Swap), FecState::Up);
     world.kernel.macs.clear();
