@@ -6,6 +6,10 @@
 //! source would not tell whose a packet is. Two bindings of one ISP whose prefixes overlap, unless they are one
 //! subscriber's on one circuit: the destination would not tell where a packet goes.
 //!
+//! A subscriber on its way from one ISP to another has the same prefix at both for a while: such bindings stand beside
+//! each other if at most one of them is not leaving. A source finds the one that is not leaving, and a leaving one only
+//! while there is no other (of several, that of the lowest [`IspIndex`]); a destination finds each in its own ISP.
+//!
 //! # Moves and the order of changes
 //!
 //! A binding gives way to a contradicting one of a **later generation**: in a replay, what is not confirmed yet may be
@@ -61,6 +65,9 @@ pub(super) struct Bindings {
     /// The same two orders again, sorted: only to find what a new prefix would cover.
     sorted_by_circuit: BTreeMap<Key, u32>,
     sorted_by_isp: BTreeMap<Key, u32>,
+    /// All rows of a circuit's prefix that has several, at different ISPs. The indices by circuit have the one among them
+    /// that a source finds.
+    siblings: HashMap<Key, Vec<u32>, FixedState>,
 }
 
 impl Bindings {
@@ -72,6 +79,7 @@ impl Bindings {
             circuits: HashMap::with_capacity_and_hasher(capacity, FixedState::default()),
             sorted_by_circuit: BTreeMap::new(),
             sorted_by_isp: BTreeMap::new(),
+            siblings: HashMap::default(),
         }
     }
 
@@ -123,26 +131,33 @@ impl Bindings {
         for row in contradicting {
             self.remove_row(row);
         }
-        if let Some(held) = self.number_of(&new).and_then(|row| self.rows.row_mut(row)) {
+        if let Some(held) = self.number_of(new.circuit, new.by_isp()).and_then(|row| self.rows.row_mut(row)) {
             *held = new;
+            self.choose_sibling(new.by_circuit());
             return Ok(());
         }
         let capacity = self.rows.capacity();
         let row = self.rows.insert(new).ok_or_else(|| super::full("bindings", capacity))?;
         let rows = &self.rows;
-        self.by_circuit.insert(&new.by_circuit(), row, |row| rows.row(row).map(BindingRow::by_circuit));
         self.by_isp.insert(&new.by_isp(), row, |row| rows.row(row).map(BindingRow::by_isp));
-        self.sorted_by_circuit.insert(new.by_circuit(), row);
         self.sorted_by_isp.insert(new.by_isp(), row);
+        let on_circuit = new.by_circuit();
+        match self.sorted_by_circuit.get(&on_circuit) {
+            Some(&first) => {
+                self.siblings.entry(on_circuit).or_insert_with(|| vec![first]).push(row);
+                self.choose_sibling(on_circuit);
+            }
+            None => {
+                self.by_circuit.insert(&on_circuit, row, |row| rows.row(row).map(BindingRow::by_circuit));
+                self.sorted_by_circuit.insert(on_circuit, row);
+            }
+        }
         *self.circuits.entry(new.circuit).or_default() += 1;
         Ok(())
     }
 
     pub(super) fn remove(&mut self, circuit: Circuit, isp: IspIndex, prefix: Prefix) {
-        let row = self
-            .by_circuit
-            .exact(&Key { scope: Scope::from(circuit), prefix }, |row| self.key(row, BindingRow::by_circuit));
-        if let Some(row) = row.filter(|&row| self.rows.row(row).is_some_and(|held| held.isp == isp)) {
+        if let Some(row) = self.number_of(circuit, Key { scope: Scope::from(isp), prefix }) {
             self.remove_row(row);
         }
     }
@@ -166,16 +181,37 @@ impl Bindings {
         })
     }
 
-    /// The number of the row with the new one's own key.
-    fn number_of(&self, new: &BindingRow) -> Option<u32> {
-        let row = self.by_circuit.exact(&new.by_circuit(), |row| self.key(row, BindingRow::by_circuit))?;
-        (self.rows.row(row)?.isp == new.isp).then_some(row)
+    /// The number of the row of this circuit, ISP and prefix.
+    fn number_of(&self, circuit: Circuit, of_isp: Key) -> Option<u32> {
+        let row = self.by_isp.exact(&of_isp, |row| self.key(row, BindingRow::by_isp))?;
+        (self.rows.row(row)?.circuit == circuit).then_some(row)
+    }
+
+    /// The rows of the circuit's prefix that this one, which a source finds, has.
+    fn with_siblings(&self, row: u32) -> impl Iterator<Item = u32> {
+        let key = if self.siblings.is_empty() { None } else { self.key(row, BindingRow::by_circuit) };
+        let all = key.and_then(|key| self.siblings.get(&key)).map_or(&[][..], Vec::as_slice);
+        std::iter::once(row).chain(all.iter().copied().filter(move |&other| other != row))
+    }
+
+    /// Has a source find the right one among the rows of a circuit's prefix that has, or had, several.
+    fn choose_sibling(&mut self, key: Key) {
+        let Some(all) = self.siblings.get(&key) else { return };
+        let rank = |&&row: &&u32| self.rows.row(row).map(|held| (held.leaving, held.isp));
+        let (Some(&best), count) = (all.iter().min_by_key(rank), all.len()) else { return };
+        if let Some(found) = self.sorted_by_circuit.get_mut(&key).filter(|found| **found != best) {
+            self.by_circuit.replace(&key, *found, best);
+            *found = best;
+        }
+        if count == 1 {
+            self.siblings.remove(&key);
+        }
     }
 
     /// The rows, each once, that cannot stand beside the new one.
     fn contradicting(&self, new: &BindingRow) -> Vec<u32> {
         let (circuit, isp) = (new.by_circuit(), new.by_isp());
-        let own = self.number_of(new);
+        let own = self.number_of(new.circuit, isp);
         let others = |row: u32, apart: &dyn Fn(&BindingRow) -> bool| {
             Some(row) != own && self.rows.row(row).is_some_and(apart)
         };
@@ -183,9 +219,12 @@ impl Bindings {
             .by_circuit
             .covering(circuit, |row| self.key(row, BindingRow::by_circuit))
             .chain(self.sorted_by_circuit.range(circuit.covered()).map(|(_, &row)| row))
+            .flat_map(|row| self.with_siblings(row))
             .filter(|&row| {
                 others(row, &|held| {
-                    held.subscriber != new.subscriber || (held.prefix == new.prefix && held.isp != new.isp)
+                    let stays = !held.leaving && !new.leaving;
+                    let other_isp = held.prefix == new.prefix && held.isp != new.isp;
+                    held.subscriber != new.subscriber || (other_isp && stays)
                 })
             });
         let of_isp = self
@@ -203,10 +242,16 @@ impl Bindings {
 
     fn remove_row(&mut self, number: u32) {
         let Some(row) = self.rows.remove(number) else { return };
-        self.by_circuit.remove(&row.by_circuit(), number);
         self.by_isp.remove(&row.by_isp(), number);
-        self.sorted_by_circuit.remove(&row.by_circuit());
         self.sorted_by_isp.remove(&row.by_isp());
+        let on_circuit = row.by_circuit();
+        if let Some(siblings) = self.siblings.get_mut(&on_circuit) {
+            siblings.retain(|&other| other != number);
+            self.choose_sibling(on_circuit);
+        } else {
+            self.by_circuit.remove(&on_circuit, number);
+            self.sorted_by_circuit.remove(&on_circuit);
+        }
         if let Some(count) = self.circuits.get_mut(&row.circuit) {
             *count -= 1;
             if *count == 0 {

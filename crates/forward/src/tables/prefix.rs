@@ -179,6 +179,13 @@ impl PrefixIndex {
         }
     }
 
+    /// Has the prefix of one row find another of the same prefix.
+    pub(super) fn replace(&mut self, key: &Key, row: u32, other: u32) {
+        if let Some(held) = self.table.find_mut(self.state.hash_one(key), |&held| held == row) {
+            *held = other;
+        }
+    }
+
     /// Takes a row out.
     pub(super) fn remove(&mut self, key: &Key, row: u32) {
         let Ok(entry) = self.table.find_entry(self.state.hash_one(key), |&held| held == row) else { return };

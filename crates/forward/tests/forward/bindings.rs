@@ -4,6 +4,7 @@ use contract::{
     Change, ChangeError, EndOfReplay, Generation, PortConfig, PortId, PortKind, Scope, Settings, TtlModel,
 };
 
+use crate::frames::*;
 use crate::network::*;
 use crate::node::{CAPACITIES, Node, words};
 
@@ -150,6 +151,95 @@ fn a_confirmed_binding_does_not_give_way() {
     apply(&mut node, 2, without(&held)).unwrap();
     apply(&mut node, 2, thief.clone()).unwrap();
     assert_eq!(installed(&node), sorted(&[thief]));
+}
+
+/// A subscriber's prefix that goes from alpha to beta: each order of the two changes ends the same, and in every state
+/// on the way a packet from it has an ISP, and what comes from either ISP arrives.
+#[test]
+fn a_move_to_another_isp_is_never_without_a_binding() {
+    let at = |isp, leaving| {
+        let Change::Binding(key, Some(binding)) = anna(1, ACCESS, &[], isp, "100.64.0.11/32") else {
+            panic!()
+        };
+        Change::Binding(key, Some(contract::Binding { leaving, ..binding }))
+    };
+    let from = |node: &mut Node<'_>| {
+        let packet = udp("100.64.0.11", "198.51.100.1", 9, b"");
+        let sent = node.take(ACCESS, &[ethernet(ours(ACCESS), ANNA, &[], IPV4, &packet)]).sent;
+        match sent.as_slice() {
+            [(port, _)] => *port,
+            other => panic!("{other:?}"),
+        }
+    };
+    let to = |node: &mut Node<'_>, isp: u32| {
+        let packet = udp("198.51.100.1", "100.64.0.11", 9, b"");
+        let stack = label(if isp == ALPHA { 30 } else { 31 }, 0, true, 9);
+        let frame = ethernet(ours(BB0), peer(BB0), &[], MPLS, &cat(&[&stack, &packet]));
+        node.take(BB0, &[frame]).sent.len()
+    };
+    let words = words();
+    let mut node = node(&words);
+    node.install([at(ALPHA, false)]);
+    let usual: Vec<_> = node.forwarder.installed().collect();
+    assert_eq!(from(&mut node), BB0);
+    let error = apply(&mut node, 1, at(BETA, false)).unwrap_err();
+    assert!(matches!(error, ChangeError::Conflict(_)), "one of the two must be leaving: {error}");
+
+    // There and back again, twice: no step is without a way.
+    for (old, new, way) in [(ALPHA, BETA, BB1), (BETA, ALPHA, BB0), (ALPHA, BETA, BB1), (BETA, ALPHA, BB0)] {
+        apply(&mut node, 1, at(old, true)).unwrap();
+        from(&mut node);
+        assert_eq!(to(&mut node, old), 1);
+        apply(&mut node, 1, at(new, false)).unwrap();
+        assert_eq!((from(&mut node), to(&mut node, old), to(&mut node, new)), (way, 1, 1));
+    }
+    apply(&mut node, 1, without(&at(BETA, false))).unwrap();
+    assert_eq!((from(&mut node), to(&mut node, ALPHA), to(&mut node, BETA)), (BB0, 1, 0));
+    assert_eq!(node.forwarder.installed().collect::<Vec<_>>(), usual);
+
+    // In a replay the new one may come first, and what stays is leaving until the end.
+    for changes in [[at(BETA, false), at(ALPHA, true)], [at(ALPHA, true), at(BETA, false)]] {
+        let words = crate::node::words();
+        let mut node = crate::network::node(&words);
+        node.install([at(ALPHA, false)]);
+        for change in &changes {
+            apply(&mut node, 2, change.clone()).unwrap();
+        }
+        assert_eq!((from(&mut node), to(&mut node, ALPHA), to(&mut node, BETA)), (BB1, 1, 1));
+        // The new ISP's goes: what is leaving is still a way.
+        apply(&mut node, 2, without(&at(BETA, false))).unwrap();
+        assert_eq!((from(&mut node), to(&mut node, ALPHA)), (BB0, 1));
+        apply(&mut node, 2, without(&at(ALPHA, false))).unwrap();
+        assert_eq!(to(&mut node, ALPHA), 0);
+    }
+}
+
+#[test]
+fn a_leaving_binding_is_in_the_way_of_everybody_else() {
+    let words = words();
+    let mut node = Node::new(&words, 1);
+    let leaving = |change: Change| match change {
+        Change::Binding(key, Some(binding)) => {
+            Change::Binding(key, Some(contract::Binding { leaving: true, ..binding }))
+        }
+        other => other,
+    };
+    let held =
+        [leaving(anna(1, 0, &[], ALPHA, "100.64.0.16/28")), leaving(anna(1, 0, &[], BETA, "100.64.0.16/28"))];
+    node.install(held.clone());
+    for change in [
+        anna(2, 0, &[], ALPHA, "100.64.0.16/28"),
+        anna(2, 0, &[], BETA + 1, "100.64.0.0/24"),
+        anna(2, 1, &[], BETA, "100.64.0.17/32"),
+        anna(1, 1, &[], ALPHA, "100.64.0.16/28"),
+    ] {
+        assert!(matches!(apply(&mut node, 1, change.clone()), Err(ChangeError::Conflict(_))), "{change:?}");
+    }
+    assert_eq!(installed(&node), sorted(&held));
+    // Of a later generation, it takes the place of both.
+    let heir = anna(2, 0, &[], BETA + 1, "100.64.0.0/24");
+    apply(&mut node, 2, heir.clone()).unwrap();
+    assert_eq!(installed(&node), sorted(&[heir]));
 }
 
 #[test]

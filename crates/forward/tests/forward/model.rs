@@ -38,11 +38,11 @@ fn isp_prefixes() -> impl Strategy<Value = IspPrefix> + Clone {
 fn operation() -> impl Strategy<Value = Operation> {
     let key =
         (0usize..3, isp_prefixes()).prop_map(|(at, prefix)| BindingKey { circuit: circuits()[at], prefix });
-    let binding = (1u64..4, any::<bool>()).prop_map(|(subscriber, known)| Binding {
+    let binding = (1u64..4, any::<bool>(), any::<bool>()).prop_map(|(subscriber, known, leaving)| Binding {
         subscriber: contract::SubscriberId(subscriber),
         mac: known.then_some(wire::MacAddr([2, 0, 0, 0, 9, subscriber as u8])),
         verify_mac: false,
-        leaving: false,
+        leaving,
     });
     let route = prop::option::weighted(0.7, 3001u32..3004);
     prop_oneof![
@@ -75,9 +75,9 @@ impl Model {
             Change::Binding(key, Some(new)) => {
                 let contradicts = |k: &BindingKey, held: &Binding| {
                     let other = held.subscriber != new.subscriber;
-                    let on_circuit = k.circuit == key.circuit
-                        && (other
-                            || (k.prefix.prefix == key.prefix.prefix && k.prefix.isp != key.prefix.isp));
+                    let both_stay = !held.leaving && !new.leaving;
+                    let for_two = k.prefix.prefix == key.prefix.prefix && k.prefix.isp != key.prefix.isp;
+                    let on_circuit = k.circuit == key.circuit && (other || (for_two && both_stay));
                     let of_isp = k.prefix.isp == key.prefix.isp && (other || k.circuit != key.circuit);
                     k != key && overlap(k.prefix.prefix, key.prefix.prefix) && (on_circuit || of_isp)
                 };
@@ -120,7 +120,11 @@ fn probe(node: &mut Node<'_>, model: &Model) {
         let bits = address.parse().unwrap();
         for circuit in circuits() {
             let held = model.bindings.iter().filter(|(key, _)| key.circuit == circuit);
-            let isp = longest(held.map(|(key, _)| (key.prefix.prefix, key.prefix.isp.0)), bits);
+            let held = held.map(|(key, (b, _))| (key.prefix.prefix, (b.leaving, key.prefix.isp.0)));
+            // Of the same length, one that is not leaving; the lower number stands for the ISP that was named first.
+            let held: Vec<_> = held.filter(|(net, _)| net.contains(&bits)).collect();
+            let best = held.iter().min_by_key(|(net, rank)| (std::cmp::Reverse(net.prefix_len()), *rank));
+            let isp = best.map(|(_, (_, isp))| *isp);
             let tags: &[_] = if circuit.tags.count() == 1 { &[(VLAN, 1)] } else { &[] };
             let packet = udp(&address, "198.51.100.1", 9, b"");
             let frame = ethernet(ours(circuit.port.0), ANNA, tags, IPV4, &packet);
