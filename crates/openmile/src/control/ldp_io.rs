@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,8 @@ const DATAGRAM: usize = 4096;
 pub(crate) enum LdpInput {
     /// A datagram on a device.
     Datagram(InterfaceId, SocketAddrV4, Vec<u8>),
-    /// Somebody connected.
-    Accepted(TcpStream, SocketAddrV4),
+    /// Somebody connected; the connection has this name.
+    Accepted(ConnId, SocketAddrV4),
     /// A connection that was asked for is there.
     Connected(ConnId),
     /// A connection that was asked for could not be made.
@@ -46,13 +47,32 @@ pub(crate) enum LdpInput {
     Closed(ConnId),
 }
 
+/// How a node sends and receives LDP: by sockets ([`LdpIo`]), or by a simulated network.
+pub(crate) trait LdpTransport {
+    /// Sends and receives Hellos on this device, if it does not yet.
+    fn open_interface(&mut self, interface: InterfaceId, device: &str) -> io::Result<()>;
+
+    /// No more Hellos on this device.
+    fn close_interface(&mut self, interface: InterfaceId);
+
+    /// Whether the speaker is to hear of this; takes note of what happened to a connection.
+    fn concerns(&mut self, input: &LdpInput) -> bool;
+
+    /// Does what the speaker asks for.
+    fn act(&mut self, action: Action);
+
+    /// Ends when what was written is on its way, or after a short time.
+    fn finish(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()>>>;
+}
+
 /// LDP's sockets.
 pub(crate) struct LdpIo {
     transport: Ipv4Addr,
     inputs: mpsc::Sender<Input>,
     hellos: BTreeMap<InterfaceId, HelloSocket>,
     connections: HashMap<ConnId, Connection>,
-    accepted: u64,
+    /// Accepted connections, each followed by its [`LdpInput::Accepted`].
+    accepted: mpsc::Receiver<(ConnId, TcpStream)>,
     /// Connections' tasks, those of closed ones too for as long as they linger.
     conversations: JoinSet<()>,
     /// The listener's and the Hello sockets' tasks.
@@ -79,20 +99,52 @@ impl LdpIo {
     /// Accepts connections from now on; see [`ldp_socket::listen`] for the listener.
     pub(crate) fn new(transport: Ipv4Addr, listener: TcpListener, inputs: mpsc::Sender<Input>) -> Self {
         let mut listening = JoinSet::new();
-        listening.spawn(accept(listener, inputs.clone()));
+        // One: who accepts waits for the event loop.
+        let (streams, accepted) = mpsc::channel(1);
+        listening.spawn(accept(listener, streams, inputs.clone()));
         Self {
             transport,
             inputs,
             hellos: BTreeMap::new(),
             connections: HashMap::new(),
-            accepted: 0,
+            accepted,
             conversations: JoinSet::new(),
             listening,
         }
     }
 
-    /// Sends and receives Hellos on this device, if it does not yet.
-    pub(crate) fn open_interface(&mut self, interface: InterfaceId, device: &str) -> io::Result<()> {
+    /// Reads from a connection that was accepted, from now on.
+    fn adopt(&mut self, conn: ConnId) -> bool {
+        let Some((_, stream)) = self.accepted.try_recv().ok().filter(|(name, _)| *name == conn) else {
+            return false;
+        };
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let task = self.conversations.spawn(converse(stream, conn, receiver, self.inputs.clone()));
+        self.connections.insert(conn, Connection { commands, task, established: true });
+        true
+    }
+
+    fn send_hello(&self, interface: InterfaceId, octets: &[u8]) {
+        let Some(hello) = self.hellos.get(&interface) else { return };
+        let to = SocketAddr::from((GROUP, PORT));
+        // Not by `try_send_to`: a socket that was just opened is not ready in the runtime's eyes, and the first Hello, which
+        // a session waits for, would be lost. One that cannot be sent is like one that is lost: the next follows soon.
+        let socket = socket2::SockRef::from(&*hello.socket);
+        if let Err(error) = socket.send_to(octets, &to.into()) {
+            tracing::debug!("a Hello on interface {} could not be sent: {error}", interface.0);
+        }
+    }
+
+    fn command(&self, conn: ConnId, command: Command) {
+        if let Some(connection) = self.connections.get(&conn) {
+            // A task that is gone has said so; the loop has not heard it yet.
+            let _ = connection.commands.send(command);
+        }
+    }
+}
+
+impl LdpTransport for LdpIo {
+    fn open_interface(&mut self, interface: InterfaceId, device: &str) -> io::Result<()> {
         if self.hellos.contains_key(&interface) {
             return Ok(());
         }
@@ -102,28 +154,16 @@ impl LdpIo {
         Ok(())
     }
 
-    /// No more Hellos on this device.
-    pub(crate) fn close_interface(&mut self, interface: InterfaceId) {
+    fn close_interface(&mut self, interface: InterfaceId) {
         if let Some(hello) = self.hellos.remove(&interface) {
             hello.reader.abort();
         }
     }
 
-    /// Names a connection that was accepted, and reads from it from now on.
-    pub(crate) fn adopt(&mut self, stream: TcpStream) -> ConnId {
-        let conn = ConnId(self.accepted);
-        self.accepted += 1;
-        let (commands, receiver) = mpsc::unbounded_channel();
-        let task = self.conversations.spawn(converse(stream, conn, receiver, self.inputs.clone()));
-        self.connections.insert(conn, Connection { commands, task, established: true });
-        conn
-    }
-
-    /// Whether the speaker is to hear of this connection; takes note of what happened to it.
-    pub(crate) fn concerns(&mut self, input: &LdpInput) -> bool {
+    fn concerns(&mut self, input: &LdpInput) -> bool {
         match input {
             LdpInput::Datagram(interface, ..) => self.hellos.contains_key(interface),
-            LdpInput::Accepted(..) => true,
+            LdpInput::Accepted(conn, _) => self.adopt(*conn),
             LdpInput::Connected(conn) => {
                 let connection = self.connections.get_mut(conn);
                 connection.map(|connection| connection.established = true).is_some()
@@ -133,8 +173,7 @@ impl LdpIo {
         }
     }
 
-    /// Does what the speaker asks for.
-    pub(crate) fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action) {
         match action {
             Action::SendHello { interface, octets } => self.send_hello(interface, &octets),
             Action::Connect { conn, local, remote } => {
@@ -158,37 +197,29 @@ impl LdpIo {
         while self.conversations.try_join_next().is_some() || self.listening.try_join_next().is_some() {}
     }
 
-    /// Waits until what was written is on its way, for a short time.
-    pub(crate) async fn finish(mut self) {
+    fn finish(mut self: Box<Self>) -> Pin<Box<dyn Future<Output = ()>>> {
         self.listening.abort_all();
         self.connections.clear();
-        let _ = timeout(LINGER, async { while self.conversations.join_next().await.is_some() {} }).await;
-    }
-
-    fn send_hello(&self, interface: InterfaceId, octets: &[u8]) {
-        let Some(hello) = self.hellos.get(&interface) else { return };
-        let to = SocketAddr::from((GROUP, PORT));
-        // Not by `try_send_to`: a socket that was just opened is not ready in the runtime's eyes, and the first Hello, which
-        // a session waits for, would be lost. One that cannot be sent is like one that is lost: the next follows soon.
-        let socket = socket2::SockRef::from(&*hello.socket);
-        if let Err(error) = socket.send_to(octets, &to.into()) {
-            tracing::debug!("a Hello on interface {} could not be sent: {error}", interface.0);
-        }
-    }
-
-    fn command(&self, conn: ConnId, command: Command) {
-        if let Some(connection) = self.connections.get(&conn) {
-            // A task that is gone has said so; the loop has not heard it yet.
-            let _ = connection.commands.send(command);
-        }
+        Box::pin(async move {
+            let _ = timeout(LINGER, async { while self.conversations.join_next().await.is_some() {} }).await;
+        })
     }
 }
 
-async fn accept(listener: TcpListener, inputs: mpsc::Sender<Input>) {
+async fn accept(
+    listener: TcpListener,
+    streams: mpsc::Sender<(ConnId, TcpStream)>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let mut names = (0..ConnId::OUTGOING).map(ConnId);
     loop {
         match listener.accept().await {
             Ok((stream, SocketAddr::V4(remote))) => {
-                if inputs.send(Input::Ldp(LdpInput::Accepted(stream, remote))).await.is_err() {
+                let Some(conn) = names.next() else { return };
+                if streams.send((conn, stream)).await.is_err() {
+                    return;
+                }
+                if inputs.send(Input::Ldp(LdpInput::Accepted(conn, remote))).await.is_err() {
                     return;
                 }
             }

@@ -21,7 +21,7 @@ use super::forwarder_link::{ForwarderInput, ForwarderLink, Inherited};
 use super::handoffs::{self, Handoffs};
 use super::inherited::Inheritance;
 use super::kernel::{Interface, KernelEvent};
-use super::ldp_io::{LdpInput, LdpIo};
+use super::ldp_io::{LdpInput, LdpTransport};
 use super::lsp::{self, KernelView, Known, LspRow, Lsps};
 use super::start::{self, Parts};
 use super::subscribers::{self, Subscribers};
@@ -36,7 +36,7 @@ pub(crate) struct Node {
     pub(super) events: EventBus,
     pub(super) counters: PathBuf,
     pub(super) link: ForwarderLink,
-    io: LdpIo,
+    io: Box<dyn LdpTransport>,
     pub(super) speaker: Speaker,
     pub(super) kernel: KernelView,
     pub(super) handoffs: Handoffs,
@@ -66,9 +66,9 @@ impl Node {
         parts: Parts,
         (inherited, held, outgoing): (Inherited, Generation, mpsc::Sender<ToForwarder>),
     ) -> Self {
-        let Parts { network, view, directory, io, events, counters } = parts;
+        let Parts { network, view, directory, io, events, counters, started } = parts;
         let inherited = inherited.changes;
-        let mut config = start::ldp_config(&view);
+        let mut config = start::ldp_config(&view, started);
         let had_lsps = inherited.iter().any(|change| change.scope() == contract::Scope::Learned);
         config.restarting = had_lsps;
         let starting = !inherited.iter().any(|change| matches!(change, Change::Port(..)));
@@ -260,10 +260,7 @@ impl Node {
             LdpInput::Datagram(interface, source, octets) => {
                 self.speaker.handle_datagram(now, interface, source, &octets);
             }
-            LdpInput::Accepted(stream, remote) => {
-                let conn = self.io.adopt(stream);
-                self.speaker.handle_accepted(now, conn, remote);
-            }
+            LdpInput::Accepted(conn, remote) => self.speaker.handle_accepted(now, conn, remote),
             LdpInput::Connected(conn) => self.speaker.handle_connected(now, conn),
             LdpInput::ConnectFailed(conn) => self.speaker.handle_connect_failed(now, conn),
             LdpInput::Stream(conn, octets) => self.speaker.handle_stream(now, conn, &octets),

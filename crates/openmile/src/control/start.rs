@@ -17,7 +17,7 @@ use super::Input;
 use super::error::StartError;
 use super::events::EventBus;
 use super::kernel::{self, Interest};
-use super::ldp_io::LdpIo;
+use super::ldp_io::{LdpIo, LdpTransport};
 use super::{api_server, forwarder_link, ldp_socket};
 use crate::clock;
 use crate::netlink::{Netlink, NetlinkError};
@@ -62,9 +62,11 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) view: NodeView,
     pub(crate) directory: Directory,
-    pub(crate) io: LdpIo,
+    pub(crate) io: Box<dyn LdpTransport>,
     pub(crate) events: EventBus,
     pub(crate) counters: PathBuf,
+    /// The time of day at which control was started, in seconds since the Unix epoch.
+    pub(crate) started: u32,
 }
 
 /// Reads what there is to read and opens what there is to open.
@@ -104,7 +106,8 @@ impl Prepared {
         tasks.spawn(async move { serve.await.into_diagnostic() });
         let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
         let Self { network, view, directory, counters, .. } = self;
-        Parts { network, view, directory, io, events, counters }
+        let (io, started) = (Box::new(io), clock::epoch_seconds());
+        Parts { network, view, directory, io, events, counters, started }
     }
 }
 
@@ -128,9 +131,8 @@ fn first_label(range: LabelRange, seconds: u32) -> Label {
     Label::new(first + offset as u32).unwrap_or(range.first())
 }
 
-/// How the speaker is to be.
-pub(crate) fn ldp_config(view: &NodeView) -> Config {
-    let seconds = clock::epoch_seconds();
+/// How the speaker is to be that is started at this time.
+pub(crate) fn ldp_config(view: &NodeView, seconds: u32) -> Config {
     Config {
         transport_address: view.transport_address,
         label_range: view.labels.first()..=view.labels.last(),
