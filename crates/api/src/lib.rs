@@ -9,8 +9,9 @@ mod show;
 
 pub use client::{Client, ClientError, Events};
 pub use show::{
-    BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, Isp, IspHandoff, IspTraffic, LibRow,
-    Neighbor, NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole, ShowWhat, Subscriber,
+    Account, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, Isp, IspHandoff,
+    IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole, ShowWhat,
+    Subscriber,
 };
 
 /// Where the API's paths begin; a change that old clients cannot read gets a new number.

@@ -297,16 +297,34 @@ pub struct IspTraffic {
     pub isp: Asn,
     /// Its name.
     pub isp_name: String,
-    /// Headend, accepted for the backbone.
-    pub headend_to_isp: Traffic,
-    /// Headend, accepted for an access port.
-    pub headend_to_subscriber: Traffic,
-    /// Tailend, accepted for a handoff.
-    pub tailend_to_isp: Traffic,
-    /// Tailend, accepted for the backbone.
-    pub tailend_to_subscriber: Traffic,
+    /// Headend, from access ports to the backbone.
+    pub headend_to_isp: Account,
+    /// Headend, from the backbone to access ports.
+    pub headend_to_subscriber: Account,
+    /// Tailend, from the backbone to handoffs.
+    pub tailend_to_isp: Account,
+    /// Tailend, from handoffs to the backbone.
+    pub tailend_to_subscriber: Account,
     /// Drops of its packets, all reasons.
     pub drops: u64,
+}
+
+/// An ISP's packets at one end of its LSP, one way: received + originated + extra fragments = sent + dropped + consumed +
+/// what is still queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Account {
+    /// Arrived, and known to be this ISP's.
+    pub received: Traffic,
+    /// Accepted for transmission.
+    pub sent: Traffic,
+    /// Made by this node: ICMP errors and echo replies.
+    pub originated: Traffic,
+    /// What fragmentation added.
+    pub extra_fragments: Traffic,
+    /// Dropped, all reasons.
+    pub dropped: Traffic,
+    /// Ended here, at an address of this node's own.
+    pub consumed: Traffic,
 }
 
 /// A port's frames.
@@ -324,8 +342,10 @@ pub struct PortTraffic {
     pub tx_octets: u64,
     /// Frames handed to control.
     pub punted: u64,
-    /// Frames that control sent.
+    /// Frames that this node made: control's, ICMP messages, fragments beyond a packet's first.
     pub originated: u64,
+    /// Frames that ended here, at an address of this node's own.
+    pub consumed: u64,
     /// Packets that arrived here and were swapped.
     pub switched_packets: u64,
     /// Octets in them, by the length of the packets under the labels.

@@ -4,20 +4,26 @@
 //! word has one writer, which adds with a relaxed load and a relaxed store; a reader sums over the workers. Words only
 //! grow. A slot, once given to an ISP or a port, stays its own for as long as the memory exists.
 //!
-//! What is counted is the IP packet, its length by its IP header, at the moment it is accepted for transmission.
+//! What is counted is the IP packet, its length by its IP header. For each ISP and [`Point`] there is an account of it, in
+//! packets and in octets:
+//!
+//! ```text
+//! received + originated + extra fragments = sent + dropped + consumed + what is still queued
+//! ```
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{Asn, DropReason};
 
 /// First word of the memory: "openmile" and the version of this layout.
-pub const MAGIC: u64 = u64::from_be_bytes(*b"openmil1");
+pub const MAGIC: u64 = u64::from_be_bytes(*b"openmil2");
 /// ISPs that have counters of their own.
 pub const ISP_SLOTS: usize = 1024;
 /// Ports that have counters of their own; a port's slot is its `PortId`.
 pub const PORT_SLOTS: usize = 256;
 
-/// Where a packet of an ISP is counted: once at each end of its LSP.
+/// Where a packet of an ISP is counted: once at each end of its LSP. An error of a transit node that the end of its LSP
+/// turns round (RFC 3032 §2.3) is counted at the point by which it goes on, so that each account is one of one way.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Point {
@@ -37,6 +43,30 @@ impl Point {
         [Self::HeadendToIsp, Self::HeadendToSubscriber, Self::TailendToIsp, Self::TailendToSubscriber];
 }
 
+/// One side of an account of packets and octets.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Tally {
+    /// Arrived, and known to be this ISP's.
+    Received,
+    /// Accepted for transmission: what an ISP is billed by.
+    Sent,
+    /// Made by this node: ICMP errors and echo replies.
+    Originated,
+    /// What fragmentation added: fragments beyond a packet's first, and the octets that all of them have more than it had.
+    ExtraFragments,
+    /// Dropped, for one of the [`DropReason`]s.
+    Dropped,
+    /// Ended here: echo requests and the like, to addresses of this node's own.
+    Consumed,
+}
+
+impl Tally {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Received, Self::Sent, Self::Originated, Self::ExtraFragments, Self::Dropped, Self::Consumed];
+}
+
 /// What is counted of a port's frames.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -51,20 +81,24 @@ pub enum PortCounter {
     TxOctets,
     /// Frames handed to control.
     Punted,
-    /// Frames that control sent.
+    /// Frames that this node made and gave to this port: control's, ICMP messages, fragments beyond a packet's first.
     Originated,
     /// Label-switched (swapped) packets that arrived here.
     SwitchedPackets,
     /// Octets in them, by the length of the packet under the labels.
     SwitchedOctets,
+    /// Frames that ended here: packets to addresses of this node's own.
+    Consumed,
 }
 
 const HEADER_WORDS: usize = 8;
 const DIRECTORY: usize = HEADER_WORDS;
 const WORKERS: usize = DIRECTORY + ISP_SLOTS;
-const PORT_COUNTERS: usize = 8;
-const POINT_WORDS: usize = Point::ALL.len() * 2;
-const ISP_WORDS: usize = POINT_WORDS + DropReason::COUNT;
+const PORT_COUNTERS: usize = 9;
+/// Each point's tallies follow one another: what every packet adds to is on one cache line.
+const POINT_WORDS: usize = Tally::ALL.len() * 2;
+const POINTS_WORDS: usize = Point::ALL.len() * POINT_WORDS;
+const ISP_WORDS: usize = POINTS_WORDS + DropReason::COUNT;
 const PORT_WORDS: usize = PORT_COUNTERS + DropReason::COUNT;
 const PORTS: usize = (ISP_SLOTS + 1) * ISP_WORDS;
 const WORKER_WORDS: usize = PORTS + PORT_SLOTS * PORT_WORDS;
@@ -179,15 +213,20 @@ impl<'a> Memory<'a> {
         (worker < self.workers()).then(|| WorkerCounters(&self.0[at..at + WORKER_WORDS]))
     }
 
-    /// Packets of an ISP at a point.
+    /// Packets of an ISP that were accepted for transmission at a point.
     pub fn traffic(&self, isp: IspSlot, point: Point) -> Traffic {
-        let at = isp_words(isp) + point as usize * 2;
+        self.tally(isp, point, Tally::Sent)
+    }
+
+    /// One side of an ISP's account at a point.
+    pub fn tally(&self, isp: IspSlot, point: Point, tally: Tally) -> Traffic {
+        let at = tally_words(isp, point, tally);
         Traffic { packets: self.sum(at), octets: self.sum(at + 1) }
     }
 
     /// Drops of an ISP's packets ([`IspSlot::NONE`]: of packets of no known ISP), wherever they came in.
     pub fn isp_drops(&self, isp: IspSlot, reason: DropReason) -> u64 {
-        self.sum(isp_words(isp) + POINT_WORDS + reason as usize)
+        self.sum(isp_words(isp) + POINTS_WORDS + reason as usize)
     }
 
     /// What a port counted; zero for a port beyond [`PORT_SLOTS`].
@@ -213,6 +252,10 @@ fn isp_words(isp: IspSlot) -> usize {
     usize::from(isp.0) * ISP_WORDS
 }
 
+fn tally_words(isp: IspSlot, point: Point, tally: Tally) -> usize {
+    isp_words(isp) + point as usize * POINT_WORDS + tally as usize * 2
+}
+
 fn port_words(port: crate::PortId) -> Option<usize> {
     let index = usize::from(port.0);
     (index < PORT_SLOTS).then_some(PORTS + index * PORT_WORDS)
@@ -223,18 +266,19 @@ fn port_words(port: crate::PortId) -> Option<usize> {
 pub struct WorkerCounters<'a>(&'a [AtomicU64]);
 
 impl WorkerCounters<'_> {
-    /// Counts a packet of `octets` octets.
+    /// Adds to one side of an ISP's account at a point.
     #[inline]
-    pub fn count(&self, isp: IspSlot, point: Point, octets: u64) {
-        let at = isp_words(isp) + point as usize * 2;
-        self.add(at, 1);
+    pub fn count(&self, isp: IspSlot, point: Point, tally: Tally, packets: u64, octets: u64) {
+        let at = tally_words(isp, point, tally);
+        self.add(at, packets);
         self.add(at + 1, octets);
     }
 
-    /// Counts `frames` drops, both for the ISP and for the port that the frames came in by.
+    /// Counts `frames` drops by their reason, both for the ISP and for the port that the frames came in by. Where the
+    /// packet is in an ISP's account, [`Tally::Dropped`] is counted besides.
     #[inline]
     pub fn drop(&self, isp: IspSlot, port: crate::PortId, reason: DropReason, frames: u64) {
-        self.add(isp_words(isp) + POINT_WORDS + reason as usize, frames);
+        self.add(isp_words(isp) + POINTS_WORDS + reason as usize, frames);
         if let Some(at) = port_words(port) {
             self.add(at + PORT_COUNTERS + reason as usize, frames);
         }
@@ -273,21 +317,25 @@ mod tests {
         assert_eq!(memory.isps().collect::<Vec<_>>(), [(Asn(64501), a), (Asn(64502), b)]);
         let (first, second) = (memory.worker(0).unwrap(), memory.worker(1).unwrap());
         assert!(memory.worker(2).is_none());
-        first.count(a, Point::TailendToSubscriber, 100);
-        second.count(a, Point::TailendToSubscriber, 50);
-        first.count(b, Point::HeadendToIsp, 7);
+        first.count(a, Point::TailendToSubscriber, Tally::Sent, 1, 100);
+        second.count(a, Point::TailendToSubscriber, Tally::Sent, 1, 50);
+        first.count(a, Point::TailendToSubscriber, Tally::Consumed, 3, 30);
+        first.count(b, Point::HeadendToIsp, Tally::Sent, 1, 7);
         let last = *DropReason::ALL.last().unwrap();
         second.drop(b, PortId(PORT_SLOTS as u16 - 1), last, 3);
         first.drop(IspSlot::NONE, PortId(0), DropReason::Truncated, 1);
         first.port(PortId(0), PortCounter::SwitchedOctets, 9);
+        first.port(PortId(0), PortCounter::Consumed, 9);
         assert_eq!(memory.traffic(a, Point::TailendToSubscriber), Traffic { packets: 2, octets: 150 });
         assert_eq!(memory.traffic(b, Point::HeadendToIsp), Traffic { packets: 1, octets: 7 });
+        let consumed = memory.tally(a, Point::TailendToSubscriber, Tally::Consumed);
+        assert_eq!(consumed, Traffic { packets: 3, octets: 30 });
         assert_eq!(memory.isp_drops(b, last), 3);
         assert_eq!(memory.port_drops(PortId(PORT_SLOTS as u16 - 1), last), 3);
         assert_eq!(memory.isp_drops(IspSlot::NONE, DropReason::Truncated), 1);
         assert_eq!(memory.port(PortId(0), PortCounter::SwitchedOctets), 9);
         let nonzero = words[WORKERS..].iter().filter(|w| w.load(Relaxed) != 0).count();
-        assert_eq!(nonzero, 2 + 2 + 2 + 2 + 2 + 1);
+        assert_eq!(nonzero, 2 + 2 + 2 + 2 + 2 + 2 + 1 + 1);
     }
 
     #[test]

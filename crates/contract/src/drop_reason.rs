@@ -67,6 +67,10 @@ crate::reasons! {
     BadOffload = "bad_offload",
     /// Control is told of no more of these for now.
     PuntLimited = "punt_limited",
+    /// To an address of this node's own, and nothing that it answers.
+    OwnAddress = "own_address",
+    /// To an address of this node's own, and more than it answers for now.
+    AnswerLimited = "answer_limited",
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The forwarder: tables, a burst's way through them, and what is counted.
 
-use contract::counters::{IspSlot, Memory, PortCounter, WorkerCounters};
+use contract::counters::{IspSlot, Memory, PortCounter, Tally, WorkerCounters};
 use contract::{
     Change, ChangeError, Circuit, DropReason, EndOfReplay, Generation, PortId, PortKind, PuntReason, Tick,
 };
@@ -144,7 +144,9 @@ impl<'m> Forwarder<'m> {
         self.counters.port(port, PortCounter::TxFrames, 1);
         self.counters.port(port, PortCounter::TxOctets, octets as u64);
         match charge.kind {
-            ChargeKind::Edge(point) => self.counters.count(charge.isp, point, u64::from(charge.octets)),
+            ChargeKind::Edge(point) => {
+                self.counters.count(charge.isp, point, Tally::Sent, 1, u64::from(charge.octets))
+            }
             ChargeKind::Switched => {
                 self.counters.port(charge.arrived, PortCounter::SwitchedPackets, 1);
                 self.counters.port(charge.arrived, PortCounter::SwitchedOctets, u64::from(charge.octets));

@@ -129,7 +129,7 @@ fn options() -> OpenOptions {
 #[cfg(test)]
 mod tests {
     use contract::Asn;
-    use contract::counters::{Point, Traffic};
+    use contract::counters::{Point, Tally, Traffic};
 
     use super::*;
 
@@ -142,7 +142,7 @@ mod tests {
             let file = CountersFile::create(&path, 1).unwrap();
             let memory = file.memory().unwrap();
             let slot = memory.assign(Asn(64501));
-            memory.worker(0).unwrap().count(slot, Point::HeadendToIsp, 100);
+            memory.worker(0).unwrap().count(slot, Point::HeadendToIsp, Tally::Sent, 1, 100);
             let reader = CountersFile::open(&path).unwrap();
             let seen = reader.memory().unwrap().traffic(slot, Point::HeadendToIsp);
             assert_eq!(seen, Traffic { packets: restart, octets: 100 * restart });

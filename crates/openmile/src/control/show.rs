@@ -1,7 +1,7 @@
 //! What the API answers.
 
 use api::{FecState, NeighborKind, ServiceRole, ShowWhat};
-use contract::counters::{IspSlot, Memory, Point, PortCounter};
+use contract::counters::{IspSlot, Memory, Point, PortCounter, Tally};
 use contract::{Asn, DropReason, Fec, PortBackend, PortState, Tick};
 use network::FecKind;
 use serde_json::Value;
@@ -196,7 +196,7 @@ impl Node {
     fn counter_rows(&self, memory: Memory) -> api::Counters {
         let slots: std::collections::BTreeMap<Asn, IspSlot> = memory.isps().collect();
         let isps = self.view.isp_names.iter().map(|(&isp, name)| {
-            let at = |point| slots.get(&isp).map(|slot| memory.traffic(*slot, point)).unwrap_or_default();
+            let at = |point| slots.get(&isp).map(|slot| account(&memory, *slot, point)).unwrap_or_default();
             let drops = |slot: &IspSlot| DropReason::ALL.iter().map(|r| memory.isp_drops(*slot, *r)).sum();
             api::IspTraffic {
                 isp,
@@ -218,6 +218,7 @@ impl Node {
                 tx_octets: count(PortCounter::TxOctets),
                 punted: count(PortCounter::Punted),
                 originated: count(PortCounter::Originated),
+                consumed: count(PortCounter::Consumed),
                 switched_packets: count(PortCounter::SwitchedPackets),
                 switched_octets: count(PortCounter::SwitchedOctets),
                 drops: DropReason::ALL.iter().map(|reason| memory.port_drops(id, *reason)).sum(),
@@ -240,6 +241,18 @@ impl Node {
 
     fn port_rows(&self) -> Vec<api::Port> {
         self.view.ports().map(|(id, port)| port_row(port, self.ports.get(&id))).collect()
+    }
+}
+
+fn account(memory: &Memory, slot: IspSlot, point: Point) -> api::Account {
+    let tally = |tally| memory.tally(slot, point, tally);
+    api::Account {
+        received: tally(Tally::Received),
+        sent: tally(Tally::Sent),
+        originated: tally(Tally::Originated),
+        extra_fragments: tally(Tally::ExtraFragments),
+        dropped: tally(Tally::Dropped),
+        consumed: tally(Tally::Consumed),
     }
 }
 

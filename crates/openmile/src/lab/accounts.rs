@@ -38,8 +38,12 @@ pub(super) enum Way {
 pub(super) struct Account {
     pub(super) isp: String,
     pub(super) way: Way,
+    /// What passed the headend: was sent into the LSP, or came out of it and was not dropped.
     pub(super) headend: Traffic,
+    /// What passed the tailends.
     pub(super) tailend: Traffic,
+    /// What the last node sent to hosts, its own ICMP messages included.
+    pub(super) delivered: Traffic,
     pub(super) hosts: Traffic,
 }
 
@@ -115,7 +119,8 @@ impl Snapshot {
                 };
                 let sum = |snapshot: &Self| {
                     let at = |headend| snapshot.at_nodes(isp.asn, way, headend);
-                    (at(true), at(false), snapshot.at_hosts(plan, isp.asn, kind))
+                    let last = snapshot.delivered(isp.asn, way);
+                    (at(true), at(false), last, snapshot.at_hosts(plan, isp.asn, kind))
                 };
                 let (now, then) = (sum(self), sum(earlier));
                 Account {
@@ -123,21 +128,33 @@ impl Snapshot {
                     way,
                     headend: less(now.0, then.0),
                     tailend: less(now.1, then.1),
-                    hosts: less(now.2, then.2),
+                    delivered: less(now.2, then.2),
+                    hosts: less(now.3, then.3),
                 }
             })
             .collect()
     }
 
     fn at_nodes(&self, isp: Asn, way: Way, headend: bool) -> Traffic {
-        let all = self.nodes.values().flat_map(|(counters, _)| &counters.isps).filter(|row| row.isp == isp);
-        all.map(|row| match (way, headend) {
-            (Way::ToIsp, true) => row.headend_to_isp,
-            (Way::ToIsp, false) => row.tailend_to_isp,
-            (Way::ToSubscriber, true) => row.headend_to_subscriber,
-            (Way::ToSubscriber, false) => row.tailend_to_subscriber,
+        let through = |at: api::Account| at.sent;
+        self.sum(isp, |row| match (way, headend) {
+            (Way::ToIsp, true) => row.headend_to_isp.sent,
+            (Way::ToIsp, false) => through(row.tailend_to_isp),
+            (Way::ToSubscriber, true) => through(row.headend_to_subscriber),
+            (Way::ToSubscriber, false) => row.tailend_to_subscriber.sent,
         })
-        .fold(Traffic::default(), more)
+    }
+
+    fn delivered(&self, isp: Asn, way: Way) -> Traffic {
+        self.sum(isp, |row| match way {
+            Way::ToIsp => row.tailend_to_isp.sent,
+            Way::ToSubscriber => row.headend_to_subscriber.sent,
+        })
+    }
+
+    fn sum(&self, isp: Asn, what: impl Fn(&api::IspTraffic) -> Traffic) -> Traffic {
+        let all = self.nodes.values().flat_map(|(counters, _)| &counters.isps).filter(|row| row.isp == isp);
+        all.map(what).fold(Traffic::default(), more)
     }
 
     fn at_hosts(&self, plan: &Plan, isp: Asn, kind: HostKind) -> Traffic {
@@ -156,7 +173,7 @@ impl Account {
         let less = |a: Traffic, b: Traffic| {
             (i128::from(a.packets) - i128::from(b.packets), i128::from(a.octets) - i128::from(b.octets))
         };
-        [less(first, second), less(second, self.hosts)]
+        [less(first, second), less(self.delivered, self.hosts)]
     }
 }
 

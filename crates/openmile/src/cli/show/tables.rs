@@ -1,11 +1,10 @@
 //! The tables that people read.
 
-use api::{
-    Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow, Neighbor, Port, ServiceRole, ShowWhat,
-};
-use contract::counters::Traffic;
-
 use crate::table::{finish, table};
+use api::{
+    Account, Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow, Neighbor, Port, ServiceRole,
+    ShowWhat,
+};
 
 /// The answer of the API as a table.
 pub(crate) fn render(what: ShowWhat, answer: serde_json::Value) -> Result<String, serde_json::Error> {
@@ -134,29 +133,33 @@ fn subscribers(rows: &[api::Subscriber]) -> String {
 }
 
 fn counters(counters: &Counters) -> String {
-    let mut isps =
-        table(["ISP", "where", "to ISP packets", "octets", "to subscriber packets", "octets", "drops"]);
+    let header =
+        ["ISP", "where", "packets", "octets", "received", "originated", "fragments", "consumed", "dropped"];
+    let mut isps = table(header);
     for row in &counters.isps {
-        let mut ends = [
-            ("headend", row.headend_to_isp, row.headend_to_subscriber),
-            ("tailend", row.tailend_to_isp, row.tailend_to_subscriber),
-        ]
-        .into_iter()
-        .filter(|(_, to_isp, to_subscriber)| [*to_isp, *to_subscriber] != [Traffic::default(); 2])
-        .collect::<Vec<_>>();
-        if ends.is_empty() {
-            ends.push(("", Traffic::default(), Traffic::default()));
+        let points = [
+            ("headend, to ISP", row.headend_to_isp),
+            ("headend, to subscriber", row.headend_to_subscriber),
+            ("tailend, to ISP", row.tailend_to_isp),
+            ("tailend, to subscriber", row.tailend_to_subscriber),
+        ];
+        let mut used: Vec<_> = points.into_iter().filter(|(_, at)| *at != Account::default()).collect();
+        if used.is_empty() {
+            used.push(("", Account::default()));
         }
-        for (index, (end, to_isp, to_subscriber)) in ends.into_iter().enumerate() {
-            isps.add_row([
-                row.isp_name.clone(),
-                end.to_owned(),
-                to_isp.packets.to_string(),
-                to_isp.octets.to_string(),
-                to_subscriber.packets.to_string(),
-                to_subscriber.octets.to_string(),
-                if index == 0 { row.drops.to_string() } else { String::new() },
-            ]);
+        for (place, at) in used {
+            let Account { received, sent, originated, extra_fragments, dropped, consumed } = at;
+            let numbers = [
+                sent.packets,
+                sent.octets,
+                received.packets,
+                originated.packets,
+                extra_fragments.packets,
+                consumed.packets,
+                dropped.packets,
+            ];
+            let words = [row.isp_name.clone(), place.to_owned()];
+            isps.add_row(words.into_iter().chain(numbers.map(|number| number.to_string())));
         }
     }
     let header = [
@@ -168,6 +171,7 @@ fn counters(counters: &Counters) -> String {
         "switched",
         "punted",
         "originated",
+        "consumed",
         "drops",
     ];
     let mut ports = table(header);
@@ -180,11 +184,12 @@ fn counters(counters: &Counters) -> String {
             row.switched_packets,
             row.punted,
             row.originated,
+            row.consumed,
             row.drops,
         ];
         ports.add_row(std::iter::once(row.port.clone()).chain(numbers.map(|number| number.to_string())));
     }
-    format!("{}\n{}", finish(isps, &[2, 3, 4, 5, 6]), finish(ports, &[1, 2, 3, 4, 5, 6, 7, 8]))
+    format!("{}\n{}", finish(isps, &[2, 3, 4, 5, 6, 7, 8]), finish(ports, &[1, 2, 3, 4, 5, 6, 7, 8, 9]))
 }
 
 /// Drops by port and reason; the lab prints them too.
