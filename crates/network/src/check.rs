@@ -3,6 +3,7 @@
 mod addresses;
 mod attachments;
 mod fecs;
+mod icmp_sources;
 mod isps;
 mod nodes;
 mod pools;
@@ -24,6 +25,7 @@ pub(crate) fn whole_network(model: &Model, places: &Places) -> Vec<Problem> {
     checker.fecs();
     checker.headends();
     checker.pools();
+    checker.own_addresses();
     checker.problems
 }
 

@@ -15,8 +15,8 @@ mod report;
 mod schema;
 mod view;
 
-pub use names::{DeviceName, DeviceNameError, LabelRange, Name, NameError, Preference};
+pub use names::{DeviceName, DeviceNameError, LabelRange, LspMtu, MoveGrace, Name, NameError, Preference};
 pub use network::Network;
 pub use report::{Problem, Report};
 pub use schema::{schema, schema_text};
-pub use view::{FecKind, FecOwner, HandoffView, HeadendView, IspFec, NodeView, ReturnRouteView};
+pub use view::{FecKind, FecOwner, HandoffView, HeadendView, IspFec, IspView, NodeView, ReturnRouteView};

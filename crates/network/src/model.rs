@@ -9,13 +9,13 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::names::{DeviceName, LabelRange, Name, Preference};
+use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 
 mod text;
 
 use text::{
-    AsnNumber, DeviceText, Ipv4PrefixText, Ipv6PrefixText, LabelRangeNumbers, NameText, PortKindText,
-    PreferenceNumber, PrefixText, TtlText, VlanNumber,
+    AsnNumber, DeviceText, Ipv4PrefixText, Ipv6PrefixText, LabelRangeNumbers, LspMtuNumber, MoveGraceNumber,
+    NameText, PortKindText, PreferenceNumber, PrefixText, TtlText, VlanNumber,
 };
 
 /// A network of headends, transit nodes and tailends, and the ISPs that it serves.
@@ -45,7 +45,16 @@ pub struct General {
     /// `uniform` (every node is a hop).
     #[schemars(with = "TtlText", default)]
     pub ttl: TtlModel,
-    /// A CSV file of subscribers, its path relative to this file.
+    /// The longest IP packet that every LSP carries, in octets without labels, 1280 to 65535: every backbone device's
+    /// MTU is at least 4 more. Without it, each node goes by its own devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<LspMtuNumber>", default)]
+    pub lsp_mtu: Option<LspMtu>,
+    /// How long packets of the ISP that a subscriber left still arrive, 1 to 3600 seconds; default 30.
+    #[schemars(with = "MoveGraceNumber", default)]
+    pub move_grace: MoveGrace,
+    /// A CSV file of subscribers, its path relative to this file: it is the directory, and only it. Without it the
+    /// directory is a store on each node, which is written by the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", default)]
     pub subscribers: Option<String>,
@@ -102,6 +111,14 @@ pub struct Isp {
     /// The ISP's name in tables.
     #[schemars(with = "NameText")]
     pub name: Name,
+    /// Whether the maximum segment size in TCP SYNs is lowered to what fits the LSP (RFC 9293 §3.7.1); default false.
+    #[schemars(default)]
+    pub clamp_mss: bool,
+    /// Where nodes' ICMP errors to the ISP's packets come from, if not from their own addresses: one
+    /// `[[isp.icmp_source]]` each.
+    #[serde(rename = "icmp_source", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub icmp_sources: Vec<IcmpSource>,
     /// Where the ISP takes its packets: one `[[isp.handoff]]` each.
     #[serde(rename = "handoff", skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
@@ -110,6 +127,24 @@ pub struct Isp {
     #[serde(rename = "headend", skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub headends: Vec<Headend>,
+}
+
+/// Where a node's ICMP errors to packets of an ISP come from: addresses of the ISP's. Without one, a headend uses the
+/// gateway of the ISP's first pool there, a tailend its address at the handoff, and a transit node sends none.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct IcmpSource {
+    /// The node's name.
+    #[schemars(with = "NameText")]
+    pub node: Name,
+    /// The source of ICMP errors (RFC 792). At least one of `ipv4` and `ipv6` is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub ipv4: Option<Ipv4Addr>,
+    /// The source of ICMPv6 errors (RFC 4443).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub ipv6: Option<Ipv6Addr>,
 }
 
 /// A place where an ISP's packets are handed to it and taken from it.

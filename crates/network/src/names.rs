@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use contract::Label;
 use serde::Serialize;
@@ -147,6 +148,69 @@ impl Default for Preference {
 impl fmt::Display for Preference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The longest IP packet that every LSP of the network carries, in octets without labels: 1280 to 65535.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct LspMtu(u32);
+
+impl LspMtu {
+    /// The least: every link that carries IPv6 takes packets of this length (RFC 8200 §5).
+    pub const MIN: u32 = 1280;
+    /// The most: an IPv4 packet is never longer (RFC 791 §3.1).
+    pub const MAX: u32 = 65_535;
+
+    /// An MTU; `None` outside [`Self::MIN`] to [`Self::MAX`].
+    pub const fn new(octets: u32) -> Option<Self> {
+        if octets >= Self::MIN && octets <= Self::MAX { Some(Self(octets)) } else { None }
+    }
+
+    /// The octets.
+    pub const fn octets(self) -> u32 {
+        self.0
+    }
+
+    /// The MTU that a backbone device needs: room for one label, four octets (RFC 3032 §2.1).
+    pub const fn device_mtu(self) -> u32 {
+        self.0 + 4
+    }
+}
+
+impl fmt::Display for LspMtu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How long packets of the ISP that a subscriber left still arrive: 1 to 3600 seconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct MoveGrace(u16);
+
+impl MoveGrace {
+    /// The most seconds.
+    pub const MAX: u16 = 3600;
+
+    /// A time; `None` for 0 and for more than [`Self::MAX`] seconds.
+    pub const fn new(seconds: u16) -> Option<Self> {
+        if seconds >= 1 && seconds <= Self::MAX { Some(Self(seconds)) } else { None }
+    }
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl Default for MoveGrace {
+    fn default() -> Self {
+        Self(30)
+    }
+}
+
+impl fmt::Display for MoveGrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0)
     }
 }
 

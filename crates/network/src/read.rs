@@ -13,7 +13,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::Problem;
 use crate::check;
-use crate::model::{General, Handoff, Headend, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port};
+use crate::model::{
+    General, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port,
+};
 use fields::{Fields, Reader};
 pub(crate) use place::{Place, Places};
 
@@ -28,7 +30,13 @@ pub(crate) fn read(text: &str) -> (Option<Model>, Vec<Problem>) {
     let model = Model {
         network: match root.table(&mut reader, "network", "[network]", true) {
             Some(fields) => general(&mut reader, fields),
-            None => General { name: leaf::placeholder(), ttl: Default::default(), subscribers: None },
+            None => General {
+                name: leaf::placeholder(),
+                ttl: Default::default(),
+                lsp_mtu: None,
+                move_grace: Default::default(),
+                subscribers: None,
+            },
         },
         nodes: root.each(&mut reader, "node", "[[node]]", true, node),
         isps: root.each(&mut reader, "isp", "[[isp]]", false, isp),
@@ -75,6 +83,8 @@ fn general(reader: &mut Reader, mut fields: Fields<'_, '_>) -> General {
     let general = General {
         name: fields.required(reader, "name"),
         ttl: fields.optional(reader, "ttl").unwrap_or_default(),
+        lsp_mtu: fields.optional(reader, "lsp_mtu"),
+        move_grace: fields.optional(reader, "move_grace").unwrap_or_default(),
         subscribers: fields.optional(reader, "subscribers"),
     };
     fields.finish(reader);
@@ -103,11 +113,23 @@ fn isp(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Isp {
     let isp = Isp {
         asn: fields.required(reader, "asn"),
         name: fields.required(reader, "name"),
+        clamp_mss: fields.optional(reader, "clamp_mss").unwrap_or_default(),
+        icmp_sources: fields.each(reader, "icmp_source", "[[isp.icmp_source]]", false, icmp_source),
         handoffs: fields.each(reader, "handoff", "[[isp.handoff]]", false, handoff),
         headends: fields.each(reader, "headend", "[[isp.headend]]", false, headend),
     };
     fields.finish(reader);
     isp
+}
+
+fn icmp_source(reader: &mut Reader, mut fields: Fields<'_, '_>) -> IcmpSource {
+    let source = IcmpSource {
+        node: fields.required(reader, "node"),
+        ipv4: fields.optional(reader, "ipv4"),
+        ipv6: fields.optional(reader, "ipv6"),
+    };
+    fields.finish(reader);
+    source
 }
 
 fn handoff(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Handoff {

@@ -1,13 +1,14 @@
 //! What one node needs of the network.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
-use contract::{Asn, Circuit, Fec, IspPrefix, PortId, PortKind, TtlModel, VlanTags};
+use contract::{Asn, Circuit, Fec, IcmpSource, IspConfig, IspPrefix, PortId, PortKind, TtlModel, VlanTags};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::{Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port};
-use crate::names::{LabelRange, Name, Preference};
+use crate::names::{LabelRange, LspMtu, Name, Preference};
 
 /// What one node needs of the network, worked out from the file: all of it, so that no other part of the daemon looks
 /// into the file's model.
@@ -23,6 +24,10 @@ pub struct NodeView {
     pub labels: LabelRange,
     /// How TTLs are kept, the same in the whole network.
     pub ttl: TtlModel,
+    /// The longest IP packet that every LSP of the network carries, in octets without labels.
+    pub lsp_mtu: Option<LspMtu>,
+    /// How long packets of the ISP that a subscriber left still arrive.
+    pub move_grace: Duration,
     /// The ports; a port's place is its [`PortId`].
     pub ports: Vec<Port>,
     /// As a tailend: the handoffs here.
@@ -31,10 +36,21 @@ pub struct NodeView {
     pub return_routes: Vec<ReturnRouteView>,
     /// As a headend: the ISPs with pools here.
     pub headends: Vec<HeadendView>,
+    /// What this node is to each ISP of the network as a router, by AS number.
+    pub isps: Vec<IspView>,
     /// The names of all ISPs, for tables.
     pub isp_names: BTreeMap<Asn, Name>,
     /// The owners of all service FECs in the network.
     pub fecs: BTreeMap<Fec, FecOwner>,
+}
+
+/// What a node is to an ISP as a router.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IspView {
+    /// The ISP.
+    pub isp: Asn,
+    /// As the forwarder takes it.
+    pub config: IspConfig,
 }
 
 /// A handoff of this node.
@@ -144,14 +160,79 @@ impl NodeView {
             transport_address: node.transport_address(),
             labels: node.labels,
             ttl: model.network.ttl,
+            lsp_mtu: model.network.lsp_mtu,
+            move_grace: model.network.move_grace.duration(),
             ports: node.ports.clone(),
             handoffs: model.isps.iter().flat_map(|isp| handoffs(node, isp)).collect(),
             return_routes: model.isps.iter().flat_map(|isp| return_routes(node, isp)).collect(),
             headends: model.isps.iter().flat_map(|isp| headends(node, isp)).collect(),
+            isps: isp_views(model, node),
             isp_names: model.isps.iter().map(|isp| (isp.asn, isp.name.clone())).collect(),
             fecs: fec_owners(model),
         }
     }
+}
+
+fn isp_views(model: &Model, node: &Node) -> Vec<IspView> {
+    let mut views: Vec<_> = model.isps.iter().map(|isp| isp_view(model, node, isp)).collect();
+    views.sort_by_key(|view| view.isp);
+    views
+}
+
+fn isp_view(model: &Model, node: &Node, isp: &Isp) -> IspView {
+    let source = icmp_source(isp, &node.name);
+    let gateways = isp.headends.iter().filter(|headend| headend.node == node.name);
+    let gateways = gateways.flat_map(|headend| headend.pools.iter().map(|pool| pool.gateway));
+    let handoffs = isp.handoffs.iter().filter(|handoff| handoff.node == node.name);
+    let handoffs = handoffs.flat_map(handoff_addresses);
+    let config = IspConfig {
+        icmp_source: source,
+        own: sorted(gateways.chain(handoffs).chain(addresses(source)).collect()),
+        icmp_sources: sorted(
+            model.nodes.iter().flat_map(|node| addresses(icmp_source(isp, &node.name))).collect(),
+        ),
+        clamp_mss: isp.clamp_mss,
+    };
+    IspView { isp: isp.asn, config }
+}
+
+/// Where a node's ICMP errors to packets of an ISP come from: what the file says, or else the gateway of the ISP's first
+/// pool there, or else the node's address at the ISP's first handoff there.
+fn icmp_source(isp: &Isp, node: &Name) -> IcmpSource {
+    let written = isp.icmp_sources.iter().find(|source| source.node == *node);
+    let gateways = isp.headends.iter().filter(|headend| headend.node == *node);
+    let gateways = gateways.flat_map(|headend| headend.pools.iter().map(|pool| pool.gateway));
+    let handoffs = isp.handoffs.iter().filter(|handoff| handoff.node == *node).flat_map(handoff_addresses);
+    let defaults: Vec<_> = gateways.chain(handoffs).collect();
+    let ipv4 = defaults.iter().find_map(|address| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    });
+    let ipv6 = defaults.iter().find_map(|address| match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(*address),
+    });
+    IcmpSource {
+        ipv4: written.and_then(|written| written.ipv4).or(ipv4),
+        ipv6: written.and_then(|written| written.ipv6).or(ipv6),
+    }
+}
+
+fn handoff_addresses(handoff: &Handoff) -> impl Iterator<Item = IpAddr> + use<> {
+    let ipv4 = handoff.ipv4.map(|ipv4| IpAddr::V4(ipv4.address.addr()));
+    let ipv6 = handoff.ipv6.map(|ipv6| IpAddr::V6(ipv6.address.addr()));
+    ipv4.into_iter().chain(ipv6)
+}
+
+fn addresses(source: IcmpSource) -> impl Iterator<Item = IpAddr> {
+    let ipv4 = source.ipv4.map(IpAddr::V4);
+    ipv4.into_iter().chain(source.ipv6.map(IpAddr::V6))
+}
+
+fn sorted(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 /// The owners of all service FECs.

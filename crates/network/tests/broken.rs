@@ -95,6 +95,15 @@ fn the_example_is_good() {
     assert_eq!(said(GOOD), "nothing\n");
 }
 
+#[test]
+fn a_node_may_name_its_own_address_as_a_source() {
+    for (node, address) in [("head1", "100.64.0.1"), ("tail1", "192.0.2.1"), ("tail1", "192.0.2.65")] {
+        let source = format!("[[isp.icmp_source]]\nnode = \"{node}\"\nipv4 = \"{address}\"");
+        let text = changed(&[("name = \"alpha\"", &format!("name = \"alpha\"\n{source}"))]);
+        assert_eq!(said(&text), "nothing\n", "{node} {address}");
+    }
+}
+
 cases! {
     // TOML
     syntax_unclosed_string: ["name = \"test\"" => "name = \"test"];
@@ -170,6 +179,32 @@ cases! {
     gateway_broadcast: ["gateway = \"100.64.0.1\"" => "gateway = \"100.64.0.255\""];
     gateway_of_another_family: ["gateway = \"100.64.0.1\"" => "gateway = \"2001:db8::1\""];
     pools_overlap: ["gateway = \"100.64.0.1\"" => "gateway = \"100.64.0.1\"\n    [[isp.headend.pool]]\n    prefix = \"100.64.0.128/25\"\n    gateway = \"100.64.0.129\""];
+    // the LSP MTU, moves, sources of ICMP errors
+    bad_lsp_mtu_low: ["name = \"test\"" => "name = \"test\"\nlsp_mtu = 1279"];
+    bad_lsp_mtu_high: ["name = \"test\"" => "name = \"test\"\nlsp_mtu = 65536"];
+    wrong_type_lsp_mtu: ["name = \"test\"" => "name = \"test\"\nlsp_mtu = \"1500\""];
+    bad_move_grace: ["name = \"test\"" => "name = \"test\"\nmove_grace = 0"];
+    bad_move_grace_long: ["name = \"test\"" => "name = \"test\"\nmove_grace = 3601"];
+    wrong_type_move_grace: ["name = \"test\"" => "name = \"test\"\nmove_grace = \"30s\""];
+    wrong_type_clamp_mss: ["name = \"alpha\"" => "name = \"alpha\"\nclamp_mss = 1"];
+    misplaced_clamp_mss: ["name = \"test\"" => "name = \"test\"\nclamp_mss = true"];
+    icmp_source_single_brackets: ["name = \"alpha\"" => "name = \"alpha\"\n  [isp.icmp_source]\n  node = \"head1\"\n  ipv4 = \"192.0.2.65\""];
+    icmp_source_missing_node: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  ipv4 = \"192.0.2.65\"\n"];
+    icmp_source_no_such_node: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"core1\"\n  ipv4 = \"192.0.2.65\"\n"];
+    icmp_source_no_address: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n"];
+    icmp_source_with_length: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n  ipv4 = \"192.0.2.65/32\"\n"];
+    icmp_source_of_other_version: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n  ipv4 = \"2001:db8:f:9::1\"\n"];
+    icmp_source_bad_ipv6: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n  ipv6 = \"2001:db8:f:9:1\"\n"];
+    icmp_source_multicast: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n  ipv4 = \"224.0.0.5\"\n"];
+    icmp_source_link_local: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n  ipv6 = \"fe80::1\"\n"];
+    icmp_source_of_subscriber: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"tail1\"\n  ipv4 = \"100.64.0.9\"\n"];
+    icmp_source_gateway_elsewhere: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"tail1\"\n  ipv4 = \"100.64.0.1\"\n"];
+    icmp_source_is_handoff_elsewhere: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n  ipv4 = \"192.0.2.1\"\n"];
+    icmp_source_is_next_hop: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"tail1\"\n  ipv4 = \"192.0.2.2\"\n"];
+    icmp_source_twice: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"tail1\"\n  ipv4 = \"192.0.2.65\"\n  [[isp.icmp_source]]\n  node = \"head1\"\n  ipv4 = \"192.0.2.65\"\n"];
+    icmp_source_node_twice: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"tail1\"\n  ipv4 = \"192.0.2.65\"\n  [[isp.icmp_source]]\n  node = \"tail1\"\n  ipv6 = \"2001:db8:f:9::1\"\n"];
+    icmp_source_unknown_key: ["name = \"alpha\"" => "name = \"alpha\"\n  [[isp.icmp_source]]\n  node = \"tail1\"\n  ipv4 = \"192.0.2.65\"\n  port = \"bb0\"\n"];
+    handoff_address_twice: ["  vlan = 200\n" => "  vlan = 200\n", "name = \"alpha\"" => "name = \"alpha\"\n  [[isp.handoff]]\n  node = \"tail1\"\n  port = \"isps0\"\n  fec = \"10.254.1.9\"\n  ipv4 = { address = \"192.0.2.1/30\", next_hop = \"192.0.2.2\" }"];
     // all at once
     many_problems: [
         "lsr_id = \"10.255.0.1\"" => "lsr_id = \"10.255.0\"",

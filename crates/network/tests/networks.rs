@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use contract::{Asn, Circuit, Fec, IspPrefix, Label, PortId, PortKind, TtlModel, VlanId, VlanTags};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use network::model::{
-    General, Handoff, Headend, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port,
+    General, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port,
 };
-use network::{FecKind, LabelRange, Network, Preference};
+use network::{FecKind, LabelRange, LspMtu, MoveGrace, Network, Preference};
 use proptest::prelude::*;
 
 fn example(name: &str) -> Network {
@@ -83,6 +83,46 @@ fn a_handoff_in_a_vlan_is_a_circuit_of_its_own() {
     let circuit = |vlan| Circuit { port: PortId(1), tags: VlanTags::Single(VlanId::new(vlan).unwrap()) };
     assert_eq!(view.handoffs.iter().map(|h| h.circuit).collect::<Vec<_>>(), [circuit(100), circuit(200)]);
     assert!(view.handoffs[1].ipv6.is_none());
+}
+
+#[test]
+fn a_node_knows_what_it_is_to_each_isp_as_a_router() {
+    let network = example("lab.toml");
+    let addresses = |all: &[&str]| all.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+    let of = |node: &str| network.node(node).unwrap().isps;
+    for node in ["head1", "transit1", "tail1", "tail2"] {
+        let [alpha, beta] = of(node).try_into().unwrap();
+        assert_eq!((alpha.isp, beta.isp), (Asn(64501), Asn(64502)));
+        assert_eq!(
+            beta.config.icmp_sources,
+            addresses(&[
+                "100.64.0.1",
+                "192.0.2.9",
+                "192.0.2.66",
+                "2001:db8:b::1",
+                "2001:db8:f:3::1",
+                "2001:db8:f:9::2"
+            ])
+        );
+    }
+    // By default a headend's gateway, a tailend's address at the handoff, and nothing where a node is neither.
+    assert_eq!(of("head1")[0].config.own, addresses(&["100.64.0.1", "2001:db8:a::1"]));
+    assert_eq!(of("head1")[0].config.icmp_source.ipv4, Some(Ipv4Addr::new(100, 64, 0, 1)));
+    assert_eq!(of("tail2")[1].config.icmp_source.ipv6, Some("2001:db8:f:3::1".parse().unwrap()));
+    assert_eq!(of("tail1")[1].config.own, addresses(&[]));
+    assert_eq!(of("tail1")[1].config.icmp_source, contract::IcmpSource::default());
+    // What is written comes first, and is the node's own too.
+    assert_eq!(of("transit1")[0].config.own, addresses(&["192.0.2.65", "2001:db8:f:9::1"]));
+    let text = include_str!("full.toml");
+    let full = Network::parse("full.toml", text).unwrap().node("head1").unwrap();
+    let config = &full.isps[0].config;
+    assert_eq!(config.icmp_source.ipv4, Some(Ipv4Addr::new(198, 51, 100, 65)));
+    assert_eq!(config.own, addresses(&["100.64.0.1", "198.51.100.65", "2001:db8:f:9::1"]));
+    assert!(config.clamp_mss);
+    assert_eq!(full.lsp_mtu.map(LspMtu::device_mtu), Some(1504));
+    assert_eq!(full.move_grace.as_secs(), 60);
+    let plain = example("three-machines.toml").node("core1").unwrap();
+    assert_eq!((plain.move_grace.as_secs(), plain.isps[0].config.clamp_mss), (30, false));
 }
 
 #[test]
@@ -220,6 +260,15 @@ fn handoff(index: u8, seed: &IspSeed, tailend: u8) -> Handoff {
     }
 }
 
+fn icmp_source(index: u8, seed: &IspSeed, transit: u8) -> IcmpSource {
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0xf, u16::from(index), 0xffff, 0, 0, u16::from(transit));
+    IcmpSource {
+        node: format!("transit{transit}").parse().unwrap(),
+        ipv4: (seed.families & 1 != 0).then(|| Ipv4Addr::new(198, 18, index, transit)),
+        ipv6: (seed.families & 2 != 0).then_some(v6),
+    }
+}
+
 fn headend(index: u8, seed: &IspSeed, number: u8) -> Headend {
     let pool = |pool: u8| {
         if pool == 2 {
@@ -248,6 +297,8 @@ fn model(seed: &Seed) -> Model {
     let isps = (0u8..).zip(&seed.isps).map(|(index, isp)| Isp {
         asn: Asn(if isp.private { 4_200_000_000 } else { 64_496 } + u32::from(index)),
         name: format!("isp-{index}").parse().unwrap(),
+        clamp_mss: isp.tagged,
+        icmp_sources: (1..=seed.transits).map(|number| icmp_source(index, isp, number)).collect(),
         handoffs: (1..=seed.tailends).map(|tailend| handoff(index, isp, tailend)).collect(),
         headends: (1..=seed.headends).map(|number| headend(index, isp, number)).collect(),
     });
@@ -255,6 +306,8 @@ fn model(seed: &Seed) -> Model {
         network: General {
             name: "random".parse().unwrap(),
             ttl: if seed.uniform { TtlModel::Uniform } else { TtlModel::Pipe },
+            lsp_mtu: seed.uniform.then(|| LspMtu::new(1280 + u32::from(seed.headends)).unwrap()),
+            move_grace: MoveGrace::new(u16::from(seed.tailends)).unwrap(),
             subscribers: seed.subscribers.then(|| "lines.csv".to_owned()),
         },
         nodes: heads.chain(tails).chain(transits).collect(),

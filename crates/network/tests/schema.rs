@@ -43,6 +43,7 @@ fn covers(schema: &Value, part: &Value, value: &toml::Value, path: &str) {
             assert!(part["minimum"].as_i64().is_none_or(|minimum| *number >= minimum), "{path}");
             assert!(part["maximum"].as_i64().is_none_or(|maximum| *number <= maximum), "{path}");
         }
+        toml::Value::Boolean(_) => assert!(kind(part, "boolean"), "{path} is no boolean: {part}"),
         other => panic!("{path}: no key takes {other}"),
     }
 }

@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 
-use crate::names::Preference;
+use crate::names::{MoveGrace, Preference};
 
 /// A name.
 #[derive(JsonSchema)]
@@ -50,6 +50,22 @@ pub(super) struct PreferenceNumber(#[schemars(range(min = 1, max = 65535))] u16)
 impl Default for PreferenceNumber {
     fn default() -> Self {
         Self(Preference::default().value())
+    }
+}
+
+/// The MTU of LSPs.
+#[derive(JsonSchema)]
+#[schemars(transparent, rename = "LspMtu")]
+pub(super) struct LspMtuNumber(#[schemars(range(min = 1280, max = 65535))] u32);
+
+/// Seconds.
+#[derive(JsonSchema)]
+#[schemars(transparent, rename = "MoveGrace")]
+pub(super) struct MoveGraceNumber(#[schemars(range(min = 1, max = 3600))] u16);
+
+impl Default for MoveGraceNumber {
+    fn default() -> Self {
+        Self(MoveGrace::default().duration().as_secs() as u16)
     }
 }
 

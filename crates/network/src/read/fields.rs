@@ -275,10 +275,11 @@ fn elsewhere(key: &str, header: &str) -> Option<String> {
 
 /// The keys of each section, to say where a misplaced key belongs; a test holds it to the schema.
 const SECTIONS: &[(&str, &[&str])] = &[
-    ("[network]", &["name", "ttl", "subscribers"]),
+    ("[network]", &["name", "ttl", "lsp_mtu", "move_grace", "subscribers"]),
     ("[[node]]", &["name", "lsr_id", "transport_address", "labels", "port"]),
     ("[[node.port]]", &["name", "kind"]),
-    ("[[isp]]", &["asn", "name", "handoff", "headend"]),
+    ("[[isp]]", &["asn", "name", "clamp_mss", "icmp_source", "handoff", "headend"]),
+    ("[[isp.icmp_source]]", &["node", "ipv4", "ipv6"]),
     ("[[isp.handoff]]", &["node", "port", "vlan", "fec", "preference", "ipv4", "ipv6"]),
     ("ipv4", &["address", "next_hop"]),
     ("ipv6", &["address", "next_hop"]),
@@ -300,6 +301,7 @@ mod tests {
             ("[[node]]", "Node"),
             ("[[node.port]]", "Port"),
             ("[[isp]]", "Isp"),
+            ("[[isp.icmp_source]]", "IcmpSource"),
             ("[[isp.handoff]]", "Handoff"),
             ("ipv4", "Ipv4Attachment"),
             ("ipv6", "Ipv6Attachment"),

@@ -6,7 +6,7 @@ use contract::{Asn, Label, PortKind, TtlModel, VlanId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::de::DeValue;
 
-use crate::names::{DeviceName, LabelRange, Name, Preference};
+use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 
 /// A single value of the file.
 pub(crate) trait Leaf: Sized {
@@ -126,9 +126,10 @@ impl Leaf for Ipv4Addr {
                 (Ok(net), _) => {
                     wrong(message, format!("write it without a prefix length: \"{}\"", net.addr()))
                 }
-                (_, Ok(_)) => {
-                    wrong(message, "only IPv4 goes here: LDP runs over IPv4, whatever the LSPs carry")
-                }
+                (_, Ok(_)) => wrong(
+                    message,
+                    "only an IPv4 address goes here (LDP runs over IPv4, whatever the LSPs carry)",
+                ),
                 _ => wrong(message, format!("write four numbers from 0 to 255, as in {}", Self::EXAMPLE)),
             }
         })
@@ -255,6 +256,48 @@ impl Leaf for Preference {
     }
 }
 
+impl Leaf for LspMtu {
+    const WANTED: &'static str = "an MTU in octets";
+    const EXAMPLE: &'static str = "1500";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let number = integer(value)?;
+        u32::try_from(number).ok().and_then(Self::new).map_or_else(
+            || {
+                wrong(
+                    format!("{number} is no LSP MTU: they go from {} to {}", Self::MIN, Self::MAX),
+                    "write the longest IP packet without labels, as in 1500; backbone devices then need an MTU of 4 more",
+                )
+            },
+            Ok,
+        )
+    }
+}
+
+impl Leaf for MoveGrace {
+    const WANTED: &'static str = "a time in seconds";
+    const EXAMPLE: &'static str = "30";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let number = integer(value)?;
+        u16::try_from(number).ok().and_then(Self::new).map_or_else(
+            || {
+                wrong(
+                    format!("{number} s is no time for a move: it takes from 1 to {} s", Self::MAX),
+                    "write seconds, as in 30, or leave `move_grace` out",
+                )
+            },
+            Ok,
+        )
+    }
+}
+
+impl Leaf for bool {
+    const WANTED: &'static str = "true or false";
+    const EXAMPLE: &'static str = "true";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        value.as_bool().ok_or(Wrong::Type)
+    }
+}
+
 impl Leaf for LabelRange {
     const WANTED: &'static str = "the first and the last label";
     const EXAMPLE: &'static str = "[16, 1048575]";
@@ -331,6 +374,9 @@ mod tests {
         placeholder::<VlanId>();
         placeholder::<Preference>();
         placeholder::<LabelRange>();
+        placeholder::<LspMtu>();
+        placeholder::<MoveGrace>();
+        placeholder::<bool>();
         placeholder::<TtlModel>();
         placeholder::<PortKind>();
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 
 use miette::Diagnostic;
+use network::LspMtu;
 
 /// Why control cannot start. Trying again cures none of these.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -30,6 +31,24 @@ pub(crate) enum StartError {
     #[error("there is no network device `{0}`, which the network file has as a backbone port of this node")]
     #[diagnostic(help("create it, or correct the port's name in the network file"))]
     NoSuchDevice(String),
+    /// A backbone device is too small for the network's LSPs.
+    #[error(
+        "the MTU of `{device}` is {mtu}, but `lsp_mtu` = {lsp_mtu} in the network file needs {needed} on every backbone \
+         device: the packet and a label"
+    )]
+    #[diagnostic(help(
+        "ip link set {device} mtu {needed} (on the other end of the link too), or write a smaller `lsp_mtu`"
+    ))]
+    DeviceMtu {
+        /// The device.
+        device: String,
+        /// Its MTU in octets.
+        mtu: u32,
+        /// The network's LSP MTU.
+        lsp_mtu: LspMtu,
+        /// The MTU that it needs.
+        needed: u32,
+    },
     /// The forwarder could not open a port.
     #[error("port `{port}` cannot be used: {why}")]
     PortUnusable {

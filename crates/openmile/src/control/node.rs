@@ -11,7 +11,7 @@ use contract::{
 };
 use ipnet::Ipv4Net;
 use ldp::{InterfaceId, LdpId, Speaker};
-use network::{Network, NodeView};
+use network::{LspMtu, Network, NodeView};
 use tokio::sync::mpsc;
 
 use super::Input;
@@ -108,10 +108,14 @@ impl Node {
     /// What the configuration alone says.
     fn begin(&mut self, now: Tick, had_lsps: bool) {
         let ledger = self.link.ledger();
-        ledger.set(Change::Settings(Settings { ttl: self.view.ttl, lsp_mtu: None }));
+        let lsp_mtu = self.view.lsp_mtu.map(LspMtu::octets);
+        ledger.set(Change::Settings(Settings { ttl: self.view.ttl, lsp_mtu }));
         for (id, port) in self.view.ports() {
             let config = PortConfig { device: port.name.as_str().to_owned(), kind: port.kind };
             ledger.set(Change::Port(id, Some(config)));
+        }
+        for isp in &self.view.isps {
+            ledger.set(Change::Isp(isp.isp, Some(isp.config.clone())));
         }
         for binding in self.subscribers.directory().bindings() {
             ledger.set(binding);

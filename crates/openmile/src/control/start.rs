@@ -6,7 +6,7 @@ use contract::{Label, PortKind};
 use ipnet::IpNet;
 use ldp::Config;
 use miette::{IntoDiagnostic, Result, WrapErr};
-use network::{LabelRange, Network, NodeView};
+use network::{LabelRange, LspMtu, Network, NodeView};
 use subscriber::Directory;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,6 +20,7 @@ use super::kernel::{self, Interest};
 use super::ldp_io::{LdpIo, LdpTransport};
 use super::{api_server, forwarder_link, ldp_socket};
 use crate::clock;
+use crate::netlink::link::Link;
 use crate::netlink::{Netlink, NetlinkError};
 use crate::runtime_dir::RuntimeDir;
 use crate::site::Site;
@@ -78,7 +79,7 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir) -> Result
     for (_, port) in view.ports_of(PortKind::Backbone) {
         match netlink.link(port.name.as_str()).await {
             Err(NetlinkError::NoSuchLink(name)) => Err(StartError::NoSuchDevice(name))?,
-            other => drop(other.into_diagnostic()?),
+            other => fits(&other.into_diagnostic()?, view.lsp_mtu)?,
         }
     }
     let listener = ldp_socket::listen(view.transport_address)?;
@@ -88,6 +89,19 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir) -> Result
         .wrap_err_with(|| format!("the API's socket {} cannot be made", api.display()))?;
     let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
     Ok(Prepared { network, view, directory, netlink, listener, api, forwarder, counters })
+}
+
+/// Whether a backbone device takes the longest packet of an LSP with its label.
+fn fits(link: &Link, lsp_mtu: Option<LspMtu>) -> Result<(), StartError> {
+    match lsp_mtu {
+        Some(lsp_mtu) if link.mtu < lsp_mtu.device_mtu() => Err(StartError::DeviceMtu {
+            device: link.name.clone(),
+            mtu: link.mtu,
+            lsp_mtu,
+            needed: lsp_mtu.device_mtu(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl Prepared {

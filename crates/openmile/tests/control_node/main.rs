@@ -24,6 +24,9 @@ fn what_is_wrong_at_start_is_said_in_a_sentence_and_nothing_is_left() {
         };
         refused("there is no network device `bb0`");
         outside.cable("bb0", "far0");
+        refused("the MTU of `bb0` is 1500, but `lsp_mtu` = 1500 in the network file needs 1504");
+        refused("ip link set bb0 mtu 1504");
+        sandbox::set_mtu("bb0", 1504);
         refused("ip addr add 10.255.0.1/32 dev lo");
         node::assign("lo", "10.255.0.1/32");
         refused("line1");
@@ -48,6 +51,7 @@ fn routes_and_next_hops_are_followed_and_processes_may_die() {
         sandbox::set("lo", true);
         let outside = sandbox::Outside::new();
         outside.cable("bb0", "far0");
+        sandbox::set_mtu("bb0", 1504);
         outside.cable("line1", "far1");
         node::assign("lo", "10.255.0.1/32");
         node::assign("bb0", "10.0.0.1/30");
