@@ -54,9 +54,10 @@ pub enum IpError {
     Lengths,
 }
 
-/// Octets of the IPv6 header and of the shortest IPv4 header.
-const IPV6_LEN: usize = 40;
-const IPV4_LEN: usize = 20;
+/// Octets of the IPv6 header.
+pub const IPV6_LEN: usize = 40;
+/// Octets of the IPv4 header without options.
+pub const IPV4_LEN: usize = 20;
 
 impl IpHeader {
     /// Reads the header of the packet that these octets start with, of the version that their first four bits name.
@@ -152,6 +153,146 @@ pub fn set_ttl(octets: &mut [u8], ttl: u8) {
     }
 }
 
+/// What the IP header, or the last of the IPv6 extension headers, says is next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UpperLayer {
+    /// The protocol.
+    pub protocol: u8,
+    /// Where it begins, from the IP header's first octet.
+    pub at: usize,
+    /// Whether it begins elsewhere, in the packet's first fragment: what is here is from its middle.
+    pub later_fragment: bool,
+}
+
+/// Extension headers that are walked over. More than a sender has reason for (RFC 8200 §4.1 names seven).
+const MAX_EXTENSIONS: usize = 8;
+
+/// Finds the upper layer behind options and extension headers (RFC 8200 §4.1). `None` where the extension headers are cut
+/// off or too many. Only for octets that [`IpHeader::parse`] took.
+pub fn upper_layer(octets: &[u8], header: &IpHeader) -> Option<UpperLayer> {
+    const HOP_BY_HOP: u8 = 0;
+    const ROUTING: u8 = 43;
+    const FRAGMENT: u8 = 44;
+    const AUTHENTICATION: u8 = 51;
+    const DESTINATION: u8 = 60;
+    let octets = octets.get(..header.total_len as usize)?;
+    let mut upper = UpperLayer {
+        protocol: header.protocol,
+        at: usize::from(header.header_len),
+        later_fragment: header.source.is_ipv4() && fragment_offset(octets) != 0,
+    };
+    if header.source.is_ipv4() {
+        return Some(upper);
+    }
+    for _ in 0..MAX_EXTENSIONS {
+        let extension = octets.get(upper.at..).unwrap_or_default();
+        let &[next, len, offset, low, ..] = extension else {
+            return (!matches!(
+                upper.protocol,
+                HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION
+            ))
+            .then_some(upper);
+        };
+        let len = match upper.protocol {
+            HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(len) + 1) * 8,
+            AUTHENTICATION => (usize::from(len) + 2) * 4,
+            FRAGMENT => {
+                upper.later_fragment = u16::from_be_bytes([offset, low]) >> 3 != 0;
+                8
+            }
+            _ => return Some(upper),
+        };
+        (upper.protocol, upper.at) = (next, upper.at + len);
+        if upper.later_fragment {
+            return Some(upper);
+        }
+    }
+    None
+}
+
+/// Whether an IPv4 packet's sender lets it be fragmented; IPv6 packets never are on their way (RFC 8200 §4.5).
+pub fn may_fragment(octets: &[u8]) -> bool {
+    const DONT_FRAGMENT: u8 = 0x40;
+    matches!(octets, [first, _, _, _, _, _, flags, ..] if *first >> 4 == 4 && flags & DONT_FRAGMENT == 0)
+}
+
+/// The fragment offset of an IPv4 packet, in units of 8 octets.
+pub(crate) fn fragment_offset(octets: &[u8]) -> u16 {
+    match octets {
+        [_, _, _, _, _, _, high, low, ..] => u16::from_be_bytes([*high, *low]) & 0x1fff,
+        _ => 0,
+    }
+}
+
+/// A header to be written, without options or extension headers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewHeader {
+    /// From whom; of the same version as `destination`.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// What follows.
+    pub protocol: u8,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
+    /// DSCP and ECN.
+    pub traffic_class: u8,
+    /// Of an IPv4 packet, which may be fragmented.
+    pub identification: u16,
+    /// Octets that follow.
+    pub payload_len: u16,
+}
+
+impl NewHeader {
+    /// Octets of the header.
+    pub const fn len(&self) -> usize {
+        if self.source.is_ipv4() { IPV4_LEN } else { IPV6_LEN }
+    }
+
+    /// A header is never empty.
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the header to the first [`Self::len`] octets, checksum included. `false`, and nothing written, where there
+    /// are fewer or where the addresses are of two versions.
+    #[must_use]
+    pub fn write(&self, out: &mut [u8]) -> bool {
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => self.write_ipv4(source, destination, out),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => self.write_ipv6(source, destination, out),
+            _ => false,
+        }
+    }
+
+    fn write_ipv4(&self, source: Ipv4Addr, destination: Ipv4Addr, out: &mut [u8]) -> bool {
+        let Some(header) = out.first_chunk_mut::<IPV4_LEN>() else { return false };
+        *header = [0; IPV4_LEN];
+        header[0] = 0x45;
+        header[1] = self.traffic_class;
+        header[2..4].copy_from_slice(&self.payload_len.saturating_add(IPV4_LEN as u16).to_be_bytes());
+        header[4..6].copy_from_slice(&self.identification.to_be_bytes());
+        header[8] = self.ttl;
+        header[9] = self.protocol;
+        header[12..16].copy_from_slice(&source.octets());
+        header[16..20].copy_from_slice(&destination.octets());
+        let sum = checksum::checksum(header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        true
+    }
+
+    fn write_ipv6(&self, source: Ipv6Addr, destination: Ipv6Addr, out: &mut [u8]) -> bool {
+        let Some(header) = out.first_chunk_mut::<IPV6_LEN>() else { return false };
+        header[..4].copy_from_slice(&(6 << 28 | u32::from(self.traffic_class) << 20).to_be_bytes());
+        header[4..6].copy_from_slice(&self.payload_len.to_be_bytes());
+        header[6] = self.protocol;
+        header[7] = self.ttl;
+        header[8..24].copy_from_slice(&source.octets());
+        header[24..40].copy_from_slice(&destination.octets());
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +375,71 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_upper_layer_is_behind_options_and_extensions() {
+        let found = |packet: &[u8]| {
+            let upper = upper_layer(packet, &IpHeader::parse(packet).unwrap());
+            upper.map(|upper| (upper.protocol, upper.at, upper.later_fragment))
+        };
+        assert_eq!(found(&ipv4(&[1; 8], &[0; 8])), Some((17, 28, false)));
+        let mut later = ipv4(&[], &[0; 8]);
+        later[7] = 1;
+        assert_eq!(found(&later), Some((17, 20, true)));
+        assert_eq!(found(&ipv6(&[0; 3])), Some((6, 40, false)), "the payload may be short");
+        let chain = |first: u8, headers: &[&[u8]]| {
+            let mut packet = ipv6(&headers.concat());
+            packet[6] = first;
+            packet
+        };
+        let hop = [60, 0, 0, 0, 0, 0, 0, 0];
+        let options = [44, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let (first, later) = ([58, 0, 0, 1, 0, 0, 0, 9], [58, 0, 0, 8, 0, 0, 0, 9]);
+        let authentication = [58, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(found(&chain(0, &[&hop, &options, &first, &[3; 4]])), Some((58, 72, false)));
+        assert_eq!(found(&chain(0, &[&hop, &options, &later, &[0; 4]])), Some((58, 72, true)));
+        assert_eq!(found(&chain(51, &[&authentication, &[3; 4]])), Some((58, 64, false)));
+        assert_eq!(found(&chain(0, &[&hop[..3]])), None, "cut off");
+        assert_eq!(found(&chain(60, &[&hop[..]; 9])), None, "endless");
+    }
+
+    #[test]
+    fn new_headers_are_read_by_etherparse() {
+        for (source, destination) in [("192.0.2.1", "198.51.100.9"), ("2001:db8::1", "2001:db8::2")] {
+            let header = NewHeader {
+                source: source.parse().unwrap(),
+                destination: destination.parse().unwrap(),
+                protocol: protocol::UDP,
+                ttl: 64,
+                traffic_class: 0xc0,
+                identification: 0x1234,
+                payload_len: 4,
+            };
+            let mut packet = vec![0xff; header.len() + 4];
+            assert!(header.write(&mut packet) && !header.write(&mut [0; 19]));
+            let read = etherparse::IpHeaders::from_slice(&packet).unwrap().0;
+            let parsed = IpHeader::parse(&packet).unwrap();
+            assert_eq!((parsed.source, parsed.destination), (header.source, header.destination));
+            assert!(ipv4_checksum_holds(&packet, &parsed));
+            match read {
+                etherparse::IpHeaders::Ipv4(v4, _) => {
+                    assert_eq!((v4.identification, v4.dscp.value(), v4.time_to_live), (0x1234, 48, 64));
+                    assert_eq!(v4.header_checksum, v4.calc_header_checksum());
+                    assert!(may_fragment(&packet));
+                }
+                etherparse::IpHeaders::Ipv6(v6, _) => {
+                    assert_eq!((v6.traffic_class, v6.hop_limit, v6.payload_length), (0xc0, 64, 4));
+                    assert!(!may_fragment(&packet));
+                }
+            }
+            let mixed = NewHeader {
+                destination: "::1".parse().unwrap(),
+                source: Ipv4Addr::LOCALHOST.into(),
+                ..header
+            };
+            assert!(!mixed.write(&mut packet));
+        }
+    }
+
     proptest! {
         #[test]
         fn a_new_ttl_keeps_the_checksum(ttl in any::<u8>(), payload in prop::collection::vec(any::<u8>(), 0..9)) {
@@ -255,7 +461,9 @@ mod tests {
                 prop_assert!(header.total_len as usize <= octets.len());
                 header.ports(&octets);
                 ipv4_checksum_holds(&octets, &header);
+                upper_layer(&octets, &header);
             }
+            may_fragment(&octets);
             set_ttl(&mut octets, 1);
         }
     }

@@ -7,13 +7,16 @@
 pub mod arp;
 pub mod checksum;
 mod ethernet;
+pub mod fragment;
 pub mod frame;
+pub mod icmp;
 pub mod ip;
 mod label;
 pub mod ldp;
 mod mac;
 pub mod nd;
 pub mod stack;
+pub mod tcp;
 mod vlan;
 
 pub use ethernet::{EtherType, EthernetError, EthernetHeader};
