@@ -67,6 +67,13 @@ pub struct Directory {
     gateways: HashMap<IpAddr, (), RandomState>,
 }
 
+/// How far a walk over all bindings is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    service: ServiceIndex,
+    prefix: u16,
+}
+
 /// A place in the list of services.
 pub(crate) type ServiceIndex = u32;
 
@@ -143,6 +150,35 @@ impl Directory {
         self.services.iter().flat_map(move |service| {
             service.prefixes.iter().filter_map(move |prefix| self.change(service.isp, *prefix))
         })
+    }
+
+    /// What the forwarder should hold under this name.
+    pub fn bound(&self, key: &BindingKey) -> Option<Binding> {
+        match self.change(key.prefix.isp, key.prefix.prefix)? {
+            Change::Binding(found, binding) if found == *key => binding,
+            _ => None,
+        }
+    }
+
+    /// The first binding from this place on, and the place after it. What is changed meanwhile may be seen or not.
+    pub fn bound_from(&self, place: Place) -> Option<(Place, BindingKey, Binding)> {
+        let mut place = place;
+        loop {
+            let service = self.service(place.service)?;
+            let Some(prefix) = service.prefixes.get(usize::from(place.prefix)) else {
+                place = Place { service: place.service + 1, prefix: 0 };
+                continue;
+            };
+            place.prefix += 1;
+            if let Some(Change::Binding(key, Some(binding))) = self.change(service.isp, *prefix) {
+                return Some((place, key, binding));
+            }
+        }
+    }
+
+    /// The bindings that are leaving.
+    pub fn leaving_keys(&self) -> Vec<BindingKey> {
+        Vec::new()
     }
 
     /// The prefix on this circuit that covers this address.

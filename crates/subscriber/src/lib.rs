@@ -12,7 +12,7 @@ mod facts;
 mod insert;
 mod row;
 
-pub use directory::{Bound, Directory, Service};
+pub use directory::{Bound, Directory, Place, Service};
 pub use facts::{Facts, Pool};
 pub use row::{HEADER, Row, RowError, RowPlace, parse_csv};
 

@@ -7,7 +7,7 @@ use contract::{Change, Circuit, Generation, ToControl, ToForwarder, VERSION};
 use tokio::sync::mpsc;
 
 use super::Input;
-use super::ledger::{Key, Ledger, WINDOW};
+use super::ledger::{Bindings, Key, Ledger, WINDOW};
 use crate::channel::{self, ChannelError, Receiver, Sender};
 
 /// Time between two attempts to find the forwarder.
@@ -37,8 +37,13 @@ pub(crate) struct ForwarderLink {
 
 impl ForwarderLink {
     /// A connection is there.
-    pub(crate) fn connected(&mut self, held: Generation, outgoing: mpsc::Sender<ToForwarder>) {
-        self.ledger.connected(held);
+    pub(crate) fn connected(
+        &mut self,
+        held: Generation,
+        outgoing: mpsc::Sender<ToForwarder>,
+        bindings: &dyn Bindings,
+    ) {
+        self.ledger.connected(held, bindings);
         self.outgoing = Some(outgoing);
     }
 
@@ -71,11 +76,11 @@ impl ForwarderLink {
     }
 
     /// Sends what may be sent of the ledger.
-    pub(crate) fn pump(&mut self) {
+    pub(crate) fn pump(&mut self, bindings: &dyn Bindings) {
         let Some(outgoing) = &self.outgoing else { return };
         // Room is asked for first: a message that was taken out of the ledger must go.
         while let Ok(place) = outgoing.try_reserve() {
-            let Some(message) = self.ledger.next_message() else { return };
+            let Some(message) = self.ledger.next_message(bindings) else { return };
             place.send(message);
         }
     }

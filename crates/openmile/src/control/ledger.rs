@@ -2,6 +2,10 @@
 //!
 //! Pure: it turns "this should be" into the fewest messages, keeps a bounded number of them under way, and starts over
 //! with each connection. What is told twice before it could be sent is sent once.
+//!
+//! What should be of bindings the directory knows; see [`bindings`].
+
+mod bindings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,6 +13,8 @@ use contract::{
     Asn, BindingKey, Change, ChangeError, Circuit, EndOfReplay, Generation, IspPrefix, Label, PortId, Scope,
     ToForwarder,
 };
+
+pub(crate) use bindings::Bindings;
 
 /// Changes under way that the forwarder has not answered for.
 pub(crate) const WINDOW: usize = 4096;
@@ -75,6 +81,7 @@ pub(crate) struct Ledger {
     entries: BTreeMap<Key, Change>,
     refused: BTreeSet<Key>,
     unsent: BTreeSet<Key>,
+    bindings: bindings::Untold,
     under_way: VecDeque<Key>,
     connection: Option<Connection>,
     learned_complete: bool,
@@ -98,8 +105,11 @@ impl Ledger {
         self.corrections = corrections;
     }
 
-    /// This should be from now on.
+    /// This should be from now on. A binding is only named: the directory says what it should be.
     pub(crate) fn set(&mut self, change: Change) {
+        if let Change::Binding(key, binding) = &change {
+            return self.bindings.insert(*key, binding.as_ref());
+        }
         let key = Key::of(&change);
         if self.entries.get(&key) != Some(&change) {
             self.entries.insert(key, change);
@@ -128,7 +138,7 @@ impl Ledger {
     }
 
     /// A connection to a forwarder that holds entries up to this generation: everything is told anew.
-    pub(crate) fn connected(&mut self, held: Generation) {
+    pub(crate) fn connected(&mut self, held: Generation, bindings: &dyn Bindings) {
         self.connection = Some(Connection {
             generation: Generation(held.0 + 1),
             corrections: self.corrections.iter().cloned().collect(),
@@ -140,6 +150,17 @@ impl Ledger {
         // What should not be is told by the end of the replay.
         self.entries.retain(|key, change| key.removal().as_ref() != Some(change));
         self.unsent = self.entries.keys().copied().collect();
+        self.bindings.replay(bindings);
+    }
+
+    /// All of the configuration is told anew and what is not named in it is removed, as after a connection.
+    #[allow(dead_code, reason = "for a directory that is replaced as a whole")]
+    pub(crate) fn replay_configuration(&mut self, bindings: &dyn Bindings) {
+        let Some(connection) = &mut self.connection else { return };
+        connection.generation.0 += 1;
+        connection.configuration_ended = false;
+        self.unsent.extend(self.entries.keys().filter(|key| !key.is_learned()));
+        self.bindings.replay(bindings);
     }
 
     /// The connection is lost.
@@ -153,36 +174,44 @@ impl Ledger {
         self.connection.is_some()
     }
 
-    /// The next message, if one may go out now.
-    pub(crate) fn next_message(&mut self) -> Option<ToForwarder> {
+    /// The next message, if one may go out now. What is learned does not wait for bindings, of which there may be many.
+    pub(crate) fn next_message(&mut self, bindings: &dyn Bindings) -> Option<ToForwarder> {
         let connection = self.connection.as_mut()?;
         let generation = connection.generation;
+        let room = self.under_way.len() < WINDOW;
         if !connection.corrections.is_empty() {
-            if self.under_way.len() >= WINDOW {
+            let change = if room { connection.corrections.pop_front()? } else { return None };
+            return Some(self.say(change));
+        }
+        let may_go = |key: &Key| !key.is_learned() || connection.configuration_ended || self.bindings.any();
+        if let Some(key) = self.unsent.first().copied().filter(may_go) {
+            if !room {
                 return None;
             }
-            let change = connection.corrections.pop_front()?;
-            self.under_way.push_back(Key::of(&change));
-            return Some(ToForwarder::Change { generation, change });
+            self.unsent.remove(&key);
+            let change = self.entries.get(&key)?.clone();
+            return Some(self.say(change));
         }
-        let next = self.unsent.first().copied();
-        if !connection.configuration_ended && next.is_none_or(Key::is_learned) {
-            connection.configuration_ended = true;
-            return Some(ToForwarder::EndOfReplay(EndOfReplay { generation, scope: Scope::Configuration }));
+        if self.bindings.any() {
+            let change = if room { self.bindings.next(bindings) } else { return None };
+            if let Some(change) = change {
+                return Some(self.say(change));
+            }
         }
-        let Some(key) = next else {
-            let end = self.learned_complete && !connection.learned_ended;
-            connection.learned_ended |= end;
-            let scope = Scope::Learned;
-            return end.then_some(ToForwarder::EndOfReplay(EndOfReplay { generation, scope }));
-        };
-        if self.under_way.len() >= WINDOW {
+        let scope = if !std::mem::replace(&mut connection.configuration_ended, true) {
+            Scope::Configuration
+        } else if self.learned_complete && !std::mem::replace(&mut connection.learned_ended, true) {
+            Scope::Learned
+        } else {
             return None;
-        }
-        self.unsent.remove(&key);
-        let change = self.entries.get(&key)?.clone();
-        self.under_way.push_back(key);
-        Some(ToForwarder::Change { generation, change })
+        };
+        Some(ToForwarder::EndOfReplay(EndOfReplay { generation, scope }))
+    }
+
+    fn say(&mut self, change: Change) -> ToForwarder {
+        self.under_way.push_back(Key::of(&change));
+        let generation = self.connection.as_ref().map_or(Generation::default(), |c| c.generation);
+        ToForwarder::Change { generation, change }
     }
 
     /// The forwarder has dealt with this many more changes. Says whether anything learned was among them.
@@ -201,7 +230,10 @@ impl Ledger {
     /// The forwarder did not take a change. Says whether that is news.
     pub(crate) fn refused(&mut self, change: &Change, _error: &ChangeError) -> bool {
         let key = Key::of(change);
-        self.entries.get(&key) == Some(change) && self.refused.insert(key)
+        match key {
+            Key::Binding(key) => self.bindings.refused(key),
+            _ => self.entries.get(&key) == Some(change) && self.refused.insert(key),
+        }
     }
 
     /// Whether the forwarder holds what it should under this name, as far as it has said.
@@ -215,127 +247,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use contract::{Fec, Ilm, IlmAction, PortConfig, PortKind, Settings};
-
-    use super::*;
-
-    fn ilm(label: u32, isp: u32) -> Change {
-        let fec = Fec("10.254.2.1/32".parse().unwrap());
-        let action = IlmAction::PopToSubscribers { isp: Asn(isp) };
-        Change::Ilm(Label::new(label).unwrap(), Some(Ilm { fec, action }))
-    }
-
-    fn port(id: u16) -> Change {
-        let config = PortConfig { device: format!("port{id}"), kind: PortKind::Backbone };
-        Change::Port(PortId(id), Some(config))
-    }
-
-    fn drain(ledger: &mut Ledger) -> Vec<ToForwarder> {
-        std::iter::from_fn(|| ledger.next_message()).collect()
-    }
-
-    fn says(generation: u64, change: Change) -> ToForwarder {
-        ToForwarder::Change { generation: Generation(generation), change }
-    }
-
-    fn end(generation: u64, scope: Scope) -> ToForwarder {
-        ToForwarder::EndOfReplay(EndOfReplay { generation: Generation(generation), scope })
-    }
-
-    #[test]
-    fn a_replay_ends_configuration_at_once_and_what_is_learned_when_told() {
-        let mut ledger = Ledger::default();
-        ledger.set_learned([ilm(16, 1)]);
-        ledger.set(port(0));
-        ledger.set(Change::Settings(Settings::default()));
-        assert_eq!(drain(&mut ledger), []);
-        ledger.connected(Generation(4));
-        let settings = Change::Settings(Settings::default());
-        let configuration = end(5, Scope::Configuration);
-        let expected = [says(5, settings), says(5, port(0)), configuration, says(5, ilm(16, 1))];
-        assert_eq!(drain(&mut ledger), expected);
-        ledger.learned_is_complete();
-        assert_eq!(drain(&mut ledger), [end(5, Scope::Learned)]);
-        assert_eq!(drain(&mut ledger), []);
-        ledger.disconnected();
-        ledger.connected(Generation(0));
-        assert_eq!(drain(&mut ledger).len(), 5, "a new forwarder is told everything, and both ends");
-    }
-
-    #[test]
-    fn corrections_come_before_configuration_until_all_is_known() {
-        let mut ledger = Ledger::default();
-        let wrong = Change::Ilm(Label::new(20).unwrap(), None);
-        ledger.correct_first(vec![wrong.clone()]);
-        ledger.set(port(0));
-        ledger.set_learned([ilm(20, 2)]);
-        for generation in [5, 8] {
-            ledger.connected(Generation(generation - 1));
-            let configuration = end(generation, Scope::Configuration);
-            let replay = [says(generation, wrong.clone()), says(generation, port(0)), configuration];
-            let expected = replay.into_iter().chain([says(generation, ilm(20, 2))]).collect::<Vec<_>>();
-            assert_eq!(drain(&mut ledger), expected);
-            let key = Key::Ilm(Label::new(20).unwrap());
-            assert!(ledger.applied(2) && !ledger.holds(&key));
-            ledger.applied(1);
-            assert!(ledger.holds(&key));
-            ledger.disconnected();
-        }
-        ledger.learned_is_complete();
-        ledger.connected(Generation(8));
-        assert_eq!(drain(&mut ledger).first(), Some(&says(9, port(0))));
-    }
-
-    #[test]
-    fn only_differences_are_sent_and_removals_are_forgotten_once_applied() {
-        let mut ledger = Ledger::default();
-        ledger.connected(Generation(0));
-        ledger.set_learned([ilm(16, 1), ilm(17, 1)]);
-        drain(&mut ledger);
-        assert!(!ledger.holds(&Key::Ilm(Label::new(16).unwrap())));
-        assert!(ledger.applied(2));
-        assert!(ledger.holds(&Key::Ilm(Label::new(16).unwrap())));
-        ledger.set_learned([ilm(16, 1), ilm(18, 1)]);
-        let removed = Change::Ilm(Label::new(17).unwrap(), None);
-        assert_eq!(drain(&mut ledger), [says(1, removed), says(1, ilm(18, 1))]);
-        ledger.applied(2);
-        assert_eq!(ledger.entries.len(), 2);
-        ledger.set_learned([ilm(16, 1), ilm(18, 1)]);
-        assert_eq!(drain(&mut ledger), []);
-    }
-
-    #[test]
-    fn what_is_told_twice_is_sent_once_and_no_more_than_the_window_is_under_way() {
-        let mut ledger = Ledger::default();
-        ledger.connected(Generation(0));
-        drain(&mut ledger);
-        ledger.set(ilm(16, 1));
-        ledger.set(ilm(16, 2));
-        assert_eq!(drain(&mut ledger), [says(1, ilm(16, 2))]);
-        ledger.applied(1);
-        ledger.set_learned((0..WINDOW as u32 + 10).map(|n| ilm(20 + n, 1)));
-        // Label 16 is removed first.
-        assert_eq!(drain(&mut ledger).len(), WINDOW);
-        ledger.applied(5);
-        assert_eq!(drain(&mut ledger).len(), 5);
-    }
-
-    #[test]
-    fn a_refused_change_does_not_count_as_held_until_it_is_another() {
-        let mut ledger = Ledger::default();
-        ledger.connected(Generation(0));
-        ledger.set(ilm(16, 1));
-        drain(&mut ledger);
-        let error = ChangeError::Conflict("it is taken".into());
-        assert!(ledger.refused(&ilm(16, 1), &error));
-        assert!(!ledger.refused(&ilm(16, 1), &error));
-        ledger.applied(1);
-        let key = Key::Ilm(Label::new(16).unwrap());
-        assert!(!ledger.holds(&key));
-        ledger.set(ilm(16, 2));
-        drain(&mut ledger);
-        ledger.applied(1);
-        assert!(ledger.holds(&key));
-    }
-}
+mod tests;

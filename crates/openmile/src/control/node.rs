@@ -117,9 +117,6 @@ impl Node {
         for isp in &self.view.isps {
             ledger.set(Change::Isp(isp.isp, Some(isp.config.clone())));
         }
-        for binding in self.subscribers.directory().bindings() {
-            ledger.set(binding);
-        }
         for headend in &self.view.headends {
             self.speaker.handle_egress(now, headend.return_fec, true);
         }
@@ -181,7 +178,7 @@ impl Node {
             }
         }
         self.refresh_lsps();
-        self.link.pump();
+        self.link.pump(self.subscribers.directory());
         while let Some((circuit, frame)) = self.handoffs.poll_transmit() {
             self.link.transmit(circuit, frame);
         }
@@ -281,7 +278,7 @@ impl Node {
         match input {
             ForwarderInput::Connected(held, outgoing) => {
                 tracing::info!("the forwarder is connected");
-                self.link.connected(held, outgoing);
+                self.link.connected(held, outgoing, self.subscribers.directory());
                 self.events.tell(Event::Forwarder { connected: true });
                 self.lsps_are_old = true;
             }
