@@ -10,6 +10,7 @@ mod check;
 pub mod model;
 mod names;
 mod network;
+mod numbers;
 mod read;
 mod report;
 mod schema;
@@ -17,6 +18,7 @@ mod view;
 
 pub use names::{DeviceName, DeviceNameError, LabelRange, LspMtu, MoveGrace, Name, NameError, Preference};
 pub use network::Network;
+pub use numbers::PortNumbers;
 pub use report::{Problem, Report};
 pub use schema::{schema, schema_text};
 pub use view::{FecKind, FecOwner, HandoffView, HeadendView, IspFec, IspView, NodeView, ReturnRouteView};

@@ -7,7 +7,7 @@ use contract::{Asn, Fec};
 
 use crate::model::{Isp, Model, Node};
 use crate::view::{FecOwner, fec_owners};
-use crate::{Name, NodeView, Problem, Report};
+use crate::{Name, NodeView, PortNumbers, Problem, Report};
 
 /// A network that was read from its file and holds together.
 #[derive(Clone, Debug)]
@@ -79,10 +79,15 @@ impl Network {
         &self.model.isps
     }
 
-    /// What the node of this name needs; `None` if there is none.
+    /// What the node of this name needs when it first begins; `None` if there is none.
     pub fn node(&self, name: &str) -> Option<NodeView> {
+        self.node_with(name, &PortNumbers::default())
+    }
+
+    /// What the node of this name needs, whose ports have these numbers already; `None` if there is none.
+    pub fn node_with(&self, name: &str, numbers: &PortNumbers) -> Option<NodeView> {
         let node = self.model.nodes.iter().find(|node| node.name.as_str() == name)?;
-        Some(NodeView::of(&self.model, node))
+        Some(NodeView::of(&self.model, node, numbers))
     }
 
     /// The ISP of this AS number.

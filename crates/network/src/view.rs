@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::{Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port};
 use crate::names::{LabelRange, LspMtu, Name, Preference};
+use crate::numbers::PortNumbers;
 
 /// What one node needs of the network, worked out from the file: all of it, so that no other part of the daemon looks
 /// into the file's model.
@@ -28,8 +29,8 @@ pub struct NodeView {
     pub lsp_mtu: Option<LspMtu>,
     /// How long packets of the ISP that a subscriber left still arrive.
     pub move_grace: Duration,
-    /// The ports; a port's place is its [`PortId`].
-    pub ports: Vec<Port>,
+    /// The ports by their numbers, see [`PortNumbers`].
+    pub ports: BTreeMap<PortId, Port>,
     /// As a tailend: the handoffs here.
     pub handoffs: Vec<HandoffView>,
     /// As a tailend: for each ISP with a handoff here, the way to each of its pools at other nodes.
@@ -131,7 +132,7 @@ impl NodeView {
 
     /// The ports and their numbers.
     pub fn ports(&self) -> impl Iterator<Item = (PortId, &Port)> {
-        self.ports.iter().enumerate().map(|(index, port)| (port_id(index), port))
+        self.ports.iter().map(|(id, port)| (*id, port))
     }
 
     /// The ports of a kind and their numbers.
@@ -153,7 +154,8 @@ impl NodeView {
         self.fecs.get(fec)
     }
 
-    pub(crate) fn of(model: &Model, node: &Node) -> Self {
+    pub(crate) fn of(model: &Model, node: &Node, numbers: &PortNumbers) -> Self {
+        let ports = numbers.give(&node.ports);
         Self {
             name: node.name.clone(),
             lsr_id: node.lsr_id,
@@ -162,8 +164,8 @@ impl NodeView {
             ttl: model.network.ttl,
             lsp_mtu: model.network.lsp_mtu,
             move_grace: model.network.move_grace.duration(),
-            ports: node.ports.clone(),
-            handoffs: model.isps.iter().flat_map(|isp| handoffs(node, isp)).collect(),
+            handoffs: model.isps.iter().flat_map(|isp| handoffs(node, &ports, isp)).collect(),
+            ports,
             return_routes: model.isps.iter().flat_map(|isp| return_routes(node, isp)).collect(),
             headends: model.isps.iter().flat_map(|isp| headends(node, isp)).collect(),
             isps: isp_views(model, node),
@@ -253,12 +255,12 @@ pub(crate) fn fec_owners(model: &Model) -> BTreeMap<Fec, FecOwner> {
     owners
 }
 
-fn handoffs(node: &Node, isp: &Isp) -> Vec<HandoffView> {
+fn handoffs(node: &Node, ports: &BTreeMap<PortId, Port>, isp: &Isp) -> Vec<HandoffView> {
     let here = isp.handoffs.iter().filter(|handoff| handoff.node == node.name);
     let view = |handoff: &Handoff| {
         Some(HandoffView {
             circuit: Circuit {
-                port: port_id(node.ports.iter().position(|port| port.name == handoff.port)?),
+                port: ports.iter().find(|(_, port)| port.name == handoff.port).map(|(id, _)| *id)?,
                 tags: handoff.vlan.map_or(VlanTags::None, VlanTags::Single),
             },
             isp: isp.asn,
@@ -311,9 +313,4 @@ fn headends(node: &Node, isp: &Isp) -> Option<HeadendView> {
 
 fn host_fec(address: Ipv4Addr) -> Fec {
     Fec(IpNet::V4(Ipv4Net::from(address)))
-}
-
-/// The number of the port at this place; a checked network has at most 256 ports on a node.
-pub(crate) fn port_id(index: usize) -> PortId {
-    PortId(u16::try_from(index).unwrap_or(u16::MAX))
 }

@@ -50,7 +50,7 @@ impl Inheritance {
 fn moved_ports(held: &[Change], view: &NodeView) -> BTreeSet<PortId> {
     let moved = held.iter().filter_map(|change| match change {
         Change::Port(id, Some(config)) => {
-            let now = view.ports.get(usize::from(id.0));
+            let now = view.ports.get(id);
             let same = now.is_some_and(|now| now.name.as_str() == config.device && now.kind == config.kind);
             (!same).then_some(*id)
         }

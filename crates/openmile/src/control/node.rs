@@ -393,7 +393,7 @@ impl Node {
     }
 
     fn port_of(&self, port: PortId) -> Option<(&str, PortKind)> {
-        let port = self.view.ports.get(usize::from(port.0))?;
+        let port = self.view.ports.get(&port)?;
         Some((port.name.as_str(), port.kind))
     }
 
