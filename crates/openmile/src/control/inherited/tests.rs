@@ -121,7 +121,7 @@ fn ways_and_subscribers_of_a_moved_port_go_and_others_stay() {
     let key = BindingKey { circuit: line, prefix };
     let binding = Binding { subscriber: SubscriberId(1), mac: None, verify_mac: false, leaving: false };
     let swap = |nhlfes| {
-        let ilm = Ilm { fec: fec("10.254.1.3"), action: IlmAction::Swap { isp: None, nhlfes } };
+        let ilm = Ilm { fec: fec("10.254.1.3"), action: IlmAction::Swap { isp: Some(BETA), nhlfes } };
         Change::Ilm(label(1000), Some(ilm))
     };
     let other = |id: u16| {

@@ -4,6 +4,7 @@ use network::Network;
 use super::*;
 
 const ALPHA: Asn = Asn(64501);
+const BETA: Asn = Asn(64502);
 const TRANSIT: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 2);
 
 /// A node of the example network, and what it has come to know.
@@ -155,8 +156,10 @@ fn a_label_that_a_neighbour_bound_to_two_isps_carries_nothing() {
     assert_eq!(world.ftn(ALPHA), []);
     assert_eq!(world.state(alphas, FecOperation::Push), FecState::NoLabel);
     let left = vec![nhlfe_by(&world.kernel, 11, 102)];
-    let swap =
-        Change::Ilm(label(52), Some(Ilm { fec: betas, action: IlmAction::Swap { isp: None, nhlfes: left } }));
+    let swap = Change::Ilm(
+        label(52),
+        Some(Ilm { fec: betas, action: IlmAction::Swap { isp: Some(BETA), nhlfes: left } }),
+    );
     assert!(world.lsps().changes.contains(&swap));
 }
 
@@ -168,7 +171,7 @@ fn a_next_hop_without_ethernet_address_waits_and_carries_nothing() {
     world.labels(there, Some(50), &[(12, 300)]);
     let nhlfes = vec![nhlfe_by(&world.kernel, 12, 300)];
     let swap = |nhlfes| {
-        Change::Ilm(label(50), Some(Ilm { fec: there, action: IlmAction::Swap { isp: None, nhlfes } }))
+        Change::Ilm(label(50), Some(Ilm { fec: there, action: IlmAction::Swap { isp: Some(ALPHA), nhlfes } }))
     };
     assert!(world.lsps().changes.contains(&swap(nhlfes)));
     assert_eq!(world.state(there, FecOperation::Swap), FecState::Up);
