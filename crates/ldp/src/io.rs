@@ -110,6 +110,20 @@ pub enum Event {
         /// The label, 0 to 15.
         label: Label,
     },
+    /// A FEC has this label no more, but peers that were told of it may still send packets by it: what it stands for stays
+    /// as it is, or is nothing, until [`Event::Freed`].
+    Retired {
+        /// The FEC that it stands for.
+        fec: Fec,
+        /// The label.
+        label: Label,
+    },
+    /// Nobody sends packets by a label any more that stood for a FEC: its entry may go. It is not given out again before
+    /// it has rested.
+    Freed {
+        /// The label.
+        label: Label,
+    },
     /// A FEC has no label since none is free; it gets one when one is.
     NoFreeLabel {
         /// The FEC.
@@ -120,6 +134,17 @@ pub enum Event {
         /// Whether every label allocated before the restart is in use again; else the time was up.
         complete: bool,
     },
+}
+
+/// What the forwarder says of the entry for a label of ours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Installation {
+    /// It holds the entry, and packets by it get on: peers may be told the label.
+    Held,
+    /// It has not said so (yet, or it is not connected): nobody is told anew, and who knows the label keeps it.
+    Awaited,
+    /// It does not take the entry, or packets by it would get nowhere: who knows the label is told to stop.
+    Refused,
 }
 
 /// Why a session ended.

@@ -27,6 +27,8 @@ pub(crate) struct LabelSpace {
     /// Released by all, with the time from which they may be used again.
     resting: VecDeque<(Tick, Label)>,
     recycled: VecDeque<Label>,
+    /// Released by all since it was last asked.
+    freed: Vec<Label>,
     hold: Duration,
 }
 
@@ -60,6 +62,7 @@ impl LabelSpace {
             leases: BTreeMap::new(),
             resting: VecDeque::new(),
             recycled: VecDeque::new(),
+            freed: Vec::new(),
             hold,
         }
     }
@@ -135,6 +138,16 @@ impl LabelSpace {
         }
     }
 
+    /// The peers that may send packets by the label.
+    pub(crate) fn holders(&self, label: Label) -> impl Iterator<Item = LdpId> {
+        self.taken.get(&label).into_iter().flat_map(|taken| taken.holders.keys().copied())
+    }
+
+    /// The labels that stand for nothing any more and that no peer uses, since it was last asked.
+    pub(crate) fn take_freed(&mut self) -> Vec<Label> {
+        std::mem::take(&mut self.freed)
+    }
+
     /// The labels that stand for nothing any more but that a peer may still use, with the FECs that they stood for.
     pub(crate) fn retired_of(&self, peer: LdpId) -> impl Iterator<Item = (Fec, Label)> {
         let held = self.taken.iter().filter(move |(_, t)| t.retired && t.holders.contains_key(&peer));
@@ -162,6 +175,7 @@ impl LabelSpace {
     fn rest(&mut self, now: Tick, label: Label) {
         if self.taken.get(&label).is_some_and(|taken| taken.retired && taken.holders.is_empty()) {
             self.taken.remove(&label);
+            self.freed.push(label);
             self.resting.push_back((now + self.hold, label));
         }
     }

@@ -10,6 +10,9 @@
 //!            handle_stream      └─────────┘ ──poll_timeout──▶ when to call handle_timeout
 //! ```
 //!
+//! A label goes out to peers only when control says that the forwarder holds its entry (`handle_installed`), and is taken
+//! back before the entry goes (`Event::Retired`, `Event::Freed`).
+//!
 //! Downstream unsolicited, liberal retention, ordered control; LDP over IPv4; only host prefixes (/32) are switched, and
 //! only with real labels.
 
@@ -23,7 +26,9 @@ mod speaker;
 mod view;
 
 pub use config::{Config, Limits};
-pub use io::{Action, ConnId, DownReason, Event, FecState, InterfaceId, LabeledNextHop, NextHop, Role};
+pub use io::{
+    Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Role,
+};
 pub use speaker::Speaker;
 pub use view::{
     Adjacency, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent, SentState,

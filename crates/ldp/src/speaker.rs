@@ -3,6 +3,7 @@
 mod connection;
 mod decide;
 mod discover;
+mod install;
 mod labels;
 mod restart;
 mod show;
@@ -10,14 +11,14 @@ mod show;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use contract::{Fec, Tick};
+use contract::{Fec, Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
 use wire::ldp::{LdpId, MessageId, StatusCode};
 
 use crate::discovery::Discovery;
 use crate::label_space::LabelSpace;
 use crate::peer::Peer;
-use crate::{Action, Config, ConnId, Counters, DownReason, Event, InterfaceId, NextHop};
+use crate::{Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop};
 use connection::Pending;
 use decide::FecEntry;
 use restart::Recovery;
@@ -38,6 +39,10 @@ pub struct Speaker {
     next_conn: u64,
     next_hello_id: u32,
     fecs: BTreeMap<Fec, FecEntry>,
+    /// Next hops that frames can be sent to.
+    resolved: BTreeSet<NextHop>,
+    /// FECs that are on the way that they had before until their new one is complete, and until when at most.
+    kept: BTreeMap<Fec, Tick>,
     labels: LabelSpace,
     /// FECs to be decided again before the handler returns.
     touched: BTreeSet<Fec>,
@@ -64,6 +69,8 @@ impl Speaker {
             next_conn: ConnId::OUTGOING,
             next_hello_id: 1,
             fecs: BTreeMap::new(),
+            resolved: BTreeSet::new(),
+            kept: BTreeMap::new(),
             labels: LabelSpace::new(&config.label_range, config.first_label, config.label_hold),
             touched: BTreeSet::new(),
             starving: BTreeSet::new(),
@@ -169,9 +176,26 @@ impl Speaker {
     pub fn handle_route(&mut self, now: Tick, prefix: Ipv4Net, next_hops: &[NextHop]) {
         let fec = Fec(IpNet::V4(prefix.trunc()));
         if prefix.prefix_len() == 32 {
-            self.route(fec, next_hops);
+            self.route(now, fec, next_hops);
             self.settle(now);
         }
+    }
+
+    /// Whether frames can be sent to a next hop: its Ethernet address is known. At first it is not. A next hop of a route
+    /// is used only while they can.
+    pub fn handle_next_hop(&mut self, now: Tick, next_hop: NextHop, resolved: bool) {
+        let changed = if resolved { self.resolved.insert(next_hop) } else { self.resolved.remove(&next_hop) };
+        if changed {
+            self.touch_by(next_hop);
+            self.settle(now);
+        }
+    }
+
+    /// What the forwarder says of the entry for the label that [`Event::Fec`] told for a FEC. A label that is no longer
+    /// the FEC's is no concern.
+    pub fn handle_installed(&mut self, now: Tick, fec: Fec, label: Label, installation: Installation) {
+        self.installed(now, fec, label, installation);
+        self.settle(now);
     }
 
     /// Whether LSPs of this FEC end here: a handoff with a live next hop, or a return FEC. Host prefixes only.
@@ -189,6 +213,7 @@ impl Speaker {
         self.send_hellos(now);
         self.connection_timeouts(now);
         self.stale_timeouts(now);
+        self.kept_timeouts(now);
         if self.labels.handle_timeout(now) {
             self.touched.append(&mut self.starving);
         }
@@ -216,6 +241,7 @@ impl Speaker {
             self.discovery.poll_timeout(),
             self.labels.poll_timeout(),
             self.recovery.as_ref().map(Recovery::deadline),
+            self.kept.values().copied().min(),
         ];
         let pending = self.pending.values().map(|pending| pending.deadline);
         let peers = self.peers.iter().filter_map(|(&id, peer)| self.peer_timeout(id, peer));
@@ -243,6 +269,7 @@ impl Speaker {
             self.decide_touched(now);
             self.flush(now);
         }
+        self.tell_freed();
     }
 
     fn next_hello_id(&mut self) -> MessageId {

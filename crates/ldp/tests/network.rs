@@ -229,8 +229,9 @@ fn a_peer_that_never_reads_is_closed_and_costs_little() {
 /// Eight nodes in a ring with chords, and everything that can happen to them, in any order.
 #[test]
 fn after_any_history_the_lsps_are_those_that_should_be() {
-    let chosen = std::env::var("LDP_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    for seed in chosen.map_or(0..60, |seed| seed..seed + 1) {
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let seeds = 0..number("LDP_SEEDS").unwrap_or(60);
+    for seed in number("LDP_SEED").map_or(seeds, |seed| seed..seed + 1) {
         println!("seed {seed} (LDP_SEED={seed} repeats it alone)");
         any_history(seed);
     }
@@ -266,6 +267,12 @@ fn any_history(seed: u64) {
         world.set_link(link, true);
     }
     for node in 0..nodes {
+        for link in std::mem::take(&mut world.nodes[node].unresolved) {
+            world.set_resolved(node, link, true);
+        }
+        for fec in std::mem::take(&mut world.nodes[node].refused) {
+            world.set_refused(node, fec, false);
+        }
         if world.nodes[node].speaker.is_none() {
             world.start(node);
         }
@@ -280,7 +287,7 @@ fn any_history(seed: u64) {
 fn disturb(world: &mut World, choice: &mut Random, restarts: bool) {
     let node = choice.below(world.nodes.len());
     let link = choice.below(world.links.len());
-    match choice.below(if restarts { 6 } else { 3 }) {
+    match choice.below(if restarts { 8 } else { 5 }) {
         0 => world.set_link(link, !world.links[link].up),
         1 => {
             let fec = fec(1 + choice.below(2) as u8, node as u8);
@@ -291,8 +298,17 @@ fn disturb(world: &mut World, choice: &mut Random, restarts: bool) {
             let [a, b] = world.links[link].ends;
             world.cut_sessions(a, b);
         }
-        3 if world.nodes[node].speaker.is_some() => world.kill(node),
-        4 if world.nodes[node].speaker.is_some() && choice.below(3) == 0 => world.stop(node),
+        3 => {
+            let resolved = world.nodes[node].unresolved.contains(&link);
+            world.set_resolved(node, link, resolved);
+        }
+        4 => {
+            let fec = fec(1 + choice.below(2) as u8, choice.below(world.nodes.len()) as u8);
+            let refused = world.nodes[node].refused.contains(&fec);
+            world.set_refused(node, fec, !refused);
+        }
+        5 if world.nodes[node].speaker.is_some() => world.kill(node),
+        6 if world.nodes[node].speaker.is_some() && choice.below(3) == 0 => world.stop(node),
         _ if world.nodes[node].speaker.is_none() => world.start(node),
         _ => {}
     }

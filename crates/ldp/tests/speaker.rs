@@ -95,6 +95,7 @@ fn frr_is_understood() {
     let (now, conn, interface) = (Tick(0), ConnId(1), InterfaceId(3));
     speaker.handle_interface_up(now, interface, "bb0", &[Ipv4Addr::new(10, 9, 0, 1)]);
     let next_hop = ldp::NextHop { interface, address: Ipv4Addr::new(10, 9, 0, 2) };
+    speaker.handle_next_hop(now, next_hop, true);
     speaker.handle_route(now, "10.254.9.1/32".parse().unwrap(), &[next_hop]);
     speaker.handle_route(now, "10.254.9.2/32".parse().unwrap(), &[next_hop]);
     let source = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 2), 646);
@@ -146,15 +147,18 @@ fn a_binding_travels_through() {
     assert_eq!(bench.events.last(), Some(&transit(2, Some(16), &[(1, 2, 500), (2, 2, 500)])));
     bench.clear();
     bench.say(down, 2, &[withdraw(2, 500)]);
-    assert_eq!(bench.events, [transit(2, None, &[])]);
+    assert_eq!(bench.events, [Event::Retired { fec: fec(2), label: label(16) }, transit(2, None, &[])]);
     assert_eq!(bench.bodies(down), [release(2, 500), withdraw(2, 16)]);
     assert_eq!(bench.bodies(up), [withdraw(2, 16)]);
     let states = |bench: &Bench| {
         bench.speaker.lib().iter().filter_map(|row| row.sent).map(|sent| sent.state).collect::<Vec<_>>()
     };
     assert_eq!(states(&bench), [SentState::Withdrawn; 2]);
+    bench.clear();
     bench.say(up, 1, &[release(2, 16)]);
+    assert_eq!(bench.events, [], "the other may still send by it");
     bench.say(down, 2, &[release(2, 16)]);
+    assert_eq!(bench.events, [Event::Freed { label: label(16) }]);
     assert!(bench.speaker.lib().is_empty());
 }
 

@@ -4,6 +4,9 @@
 //! one rule and no order of events to get wrong: a FEC has a label if packets can go on from here (or end here), and
 //! peers have the label if the FEC has one.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use contract::{Fec, Label, Tick};
 use wire::ldp::{Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageId};
 
@@ -15,12 +18,25 @@ use crate::{Event, FecState, LabeledNextHop, NextHop, Role};
 /// it does not take costs no memory.
 const WINDOW: usize = 64 * 1024;
 
+/// How long after a change of its route a FEC may be on the way that it had before, while the new one has no label or no
+/// Ethernet address. A route may change to a link that has just come up (RFC 5443): its neighbor is heard within the Hello
+/// interval of 5 s, and tells its labels at once; three intervals are what discovery allows for lost Hellos, too. A new
+/// way that is not complete by then is no way, and upstream is to know.
+pub(super) const KEEP: Duration = Duration::from_secs(15);
+
 /// A FEC that is routed, ends here, or had a label before a restart.
 #[derive(Debug, Default)]
 pub(super) struct FecEntry {
     egress: bool,
     route: Vec<NextHop>,
-    label: Option<Label>,
+    /// What packets took when the route last changed, and until when they may take it again.
+    before: (Vec<NextHop>, Tick),
+    pub(super) label: Option<Label>,
+    /// Whether the forwarder holds the label's entry: else no peer is told of the label that does not know it.
+    pub(super) installed: bool,
+    /// Peers that are not told the label: packets go on through them only until a better way is complete, and were they to
+    /// send theirs here, those would go round in a circle.
+    withheld: BTreeSet<LdpId>,
     /// The label that it had before a restart and has not got again yet.
     pub(super) preserved: Option<Label>,
     hop_count: Option<u8>,
@@ -51,6 +67,12 @@ impl FecEntry {
         told.into_iter().any(|next_hop| next_hop.peer == peer && next_hop.label == label)
     }
 
+    /// The next hops in use.
+    fn in_use(&self) -> Vec<NextHop> {
+        let told = self.told.iter().flat_map(|told| &told.next_hops);
+        told.map(|hop| NextHop { interface: hop.interface, address: hop.address }).collect()
+    }
+
     fn is_idle(&self) -> bool {
         !self.egress && self.route.is_empty() && self.label.is_none() && self.preserved.is_none()
     }
@@ -62,11 +84,18 @@ pub(super) fn is_host(fec: Fec) -> bool {
 }
 
 impl Speaker {
-    pub(super) fn route(&mut self, fec: Fec, next_hops: &[NextHop]) {
+    pub(super) fn route(&mut self, now: Tick, fec: Fec, next_hops: &[NextHop]) {
         let mut route = next_hops.to_vec();
         route.sort_unstable();
         route.dedup();
-        self.fecs.entry(fec).or_default().route = route;
+        let is_kept = self.kept.contains_key(&fec);
+        let entry = self.fecs.entry(fec).or_default();
+        let in_use = entry.in_use();
+        // One that is kept already is kept no longer for that.
+        if entry.route != route && !in_use.is_empty() && !is_kept {
+            entry.before = (in_use, now + KEEP);
+        }
+        entry.route = route;
         self.touched.insert(fec);
     }
 
@@ -79,6 +108,17 @@ impl Speaker {
         self.touched.extend(self.fecs.keys());
     }
 
+    /// Touches the FECs that are routed to this next hop, or go there.
+    pub(super) fn touch_by(&mut self, next_hop: NextHop) {
+        let by = |entry: &FecEntry| entry.route.contains(&next_hop) || entry.before.0.contains(&next_hop);
+        let fecs = self.fecs.iter().filter(|(_, entry)| by(entry)).map(|(&fec, _)| fec);
+        self.touched.extend(fecs.collect::<Vec<_>>());
+    }
+
+    pub(super) fn kept_timeouts(&mut self, now: Tick) {
+        self.touched.extend(self.kept.iter().filter(|(_, until)| **until <= now).map(|(&fec, _)| fec));
+    }
+
     pub(super) fn decide_touched(&mut self, now: Tick) {
         for fec in std::mem::take(&mut self.touched) {
             self.decide(now, fec);
@@ -89,7 +129,14 @@ impl Speaker {
         let Some(entry) = self.fecs.get(&fec) else { return };
         let egress = entry.egress;
         let route = if egress { Vec::new() } else { entry.route.clone() };
-        let (next_hops, hop_count) = self.labeled_next_hops(fec, &route);
+        let (next_hops, hop_count) = match self.labeled_next_hops(fec, &route) {
+            (none, _) if none.is_empty() && !route.is_empty() => self.keep(now, fec),
+            complete => {
+                self.kept.remove(&fec);
+                self.withhold(fec, BTreeSet::new());
+                complete
+            }
+        };
         self.assign_label(now, fec, egress || !next_hops.is_empty(), hop_count);
         let Some(entry) = self.fecs.get_mut(&fec) else { return };
         let role = if egress { Role::Egress } else { Role::Transit };
@@ -105,7 +152,45 @@ impl Speaker {
         }
     }
 
-    /// The FEC's next hops whose LSRs bound real labels to it, and the hop count to pass on
+    /// Make before break: a route without a complete next hop leaves the FEC on those that it had before, for as long as
+    /// they are good in themselves and at most for [`KEEP`]. Their LSRs may have changed their own routes to lead here by
+    /// now, so they get no label of ours, and stay on the way that they had in the same manner. Circles are possible
+    /// until that is said, and longer ones while routes change, as without LDP; TTL and [`KEEP`] end them.
+    fn keep(&mut self, now: Tick, fec: Fec) -> (Vec<LabeledNextHop>, Option<u8>) {
+        let before = self.fecs.get(&fec).map(|entry| entry.before.clone());
+        let (before, until) = before.filter(|(_, until)| *until > now).unwrap_or_default();
+        let (next_hops, hop_count) = self.labeled_next_hops(fec, &before);
+        if next_hops.is_empty() {
+            self.kept.remove(&fec);
+        } else {
+            self.kept.insert(fec, until);
+        }
+        self.withhold(fec, next_hops.iter().map(|next_hop| next_hop.peer).collect());
+        (next_hops, hop_count)
+    }
+
+    /// From now on these peers, and no others, are not told the FEC's label.
+    fn withhold(&mut self, fec: Fec, from: BTreeSet<LdpId>) {
+        let Some(entry) = self.fecs.get_mut(&fec) else { return };
+        let before = std::mem::replace(&mut entry.withheld, from);
+        for id in before.symmetric_difference(&entry.withheld) {
+            if let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.is_operational()) {
+                peer.dirty.insert(fec);
+            }
+        }
+        let new: BTreeSet<LdpId> = entry.withheld.difference(&before).copied().collect();
+        if let Some(label) = entry.label.filter(|_| !new.is_empty()) {
+            self.unsay(fec, label, |id| new.contains(&id));
+        }
+    }
+
+    /// The labels that a peer is not told, with their FECs.
+    pub(super) fn withheld_from(&self, id: LdpId) -> Vec<(Fec, Label)> {
+        let withheld = self.fecs.iter().filter(|(_, entry)| entry.withheld.contains(&id));
+        withheld.filter_map(|(&fec, entry)| Some((fec, entry.label?))).collect()
+    }
+
+    /// The FEC's next hops that frames can be sent to and whose LSRs bound real labels to it, and the hop count to pass on
     /// (RFC 5036 A.2.8, PMpA.1 to 8; 0: not known).
     ///
     /// RFC 5036 §2.7: a next hop is whose peer told its address. The peer must also be heard on the interface itself: a
@@ -114,7 +199,8 @@ impl Speaker {
         let mut labeled = Vec::new();
         let mut hop_counts = Vec::new();
         for &NextHop { interface, address } in route {
-            if self.discovery.interface(interface).is_none() {
+            let can_send = self.resolved.contains(&NextHop { interface, address });
+            if !can_send || self.discovery.interface(interface).is_none() {
                 continue;
             }
             for (&id, peer) in &mut self.peers {
@@ -147,6 +233,7 @@ impl Speaker {
         let before = (entry.label, entry.hop_count);
         if usable && entry.label.is_none() {
             entry.label = entry.preserved.take().or_else(|| self.labels.allocate(fec));
+            entry.installed = false;
             if entry.label.is_none() && self.starving.insert(fec) {
                 self.events.push_back(Event::NoFreeLabel { fec });
             }
@@ -155,18 +242,26 @@ impl Speaker {
             self.starving.remove(&fec);
         }
         entry.hop_count = hop_count;
-        if !usable && let Some(label) = entry.label.take() {
-            self.labels.retire(now, label);
-        }
+        let retired = if usable { None } else { entry.label.take() };
         if before != (entry.label, entry.hop_count) {
-            for peer in self.peers.values_mut().filter(|peer| peer.is_operational()) {
-                peer.dirty.insert(fec);
-            }
+            self.tell_all(fec);
+        }
+        if let Some(label) = retired {
+            self.retire(now, fec, label);
+        }
+    }
+
+    /// Every peer may have to be told something of the FEC.
+    pub(super) fn tell_all(&mut self, fec: Fec) {
+        for peer in self.peers.values_mut().filter(|peer| peer.is_operational()) {
+            peer.dirty.insert(fec);
         }
     }
 
     /// Tells a peer what it does not know yet, as long as it takes what it is told: Label Mapping and Label Withdraw to
-    /// every peer, in downstream unsolicited ordered control (RFC 5036 A.1.2 LMp.17 to 27, A.1.5 LWd.8 to 12).
+    /// every peer, in downstream unsolicited ordered control (RFC 5036 A.1.2 LMp.17 to 27, A.1.5 LWd.8 to 12). A label is
+    /// told when the forwarder holds its entry, and not again before the peer has released what was withdrawn: its release
+    /// names no message.
     pub(super) fn advertise(&mut self, id: LdpId) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_operational()) else { return };
         while peer.session().is_some_and(|session| session.outstanding() < WINDOW) {
@@ -176,7 +271,8 @@ impl Speaker {
             }
             let Some(fec) = peer.dirty.pop_first() else { return };
             let entry = self.fecs.get(&fec);
-            let label = entry.and_then(|entry| entry.label);
+            let label = entry.filter(|entry| !entry.withheld.contains(&id)).and_then(|entry| entry.label);
+            let installed = entry.is_some_and(|entry| entry.installed);
             let hop_count = entry.and_then(|entry| entry.hop_count);
             let told = peer.sent.get(&fec).copied();
             if let Some(told) = told
@@ -188,7 +284,10 @@ impl Speaker {
                     withdraw(peer, fec, told.label);
                 }
             }
-            let Some(label) = label else { continue };
+            let Some(label) = label.filter(|&label| installed && !peer.withdrawn.contains(&(fec, label)))
+            else {
+                continue;
+            };
             let request = peer.requests.remove(&fec);
             let knows = told.is_some_and(|told| told.label == label && told.hop_count == hop_count);
             if !knows || request.is_some() {

@@ -137,6 +137,8 @@ impl Speaker {
             // LRl.3, LRl.4: the answer to a Withdraw. LRl.5 to 10 are for labels that LSPs share.
             for label in peer.withdrawn_of(fec, release.label) {
                 peer.withdrawn.remove(&(fec, label));
+                // It may be to have the label again.
+                peer.dirty.insert(fec);
                 self.labels.release(now, label, id);
             }
             // LRl.6: given back of its own accord.

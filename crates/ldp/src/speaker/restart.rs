@@ -24,6 +24,9 @@ use crate::{DownReason, Event};
 /// Timer; its default there is 120 s).
 const NEIGHBOR_LIVENESS: Duration = Duration::from_secs(120);
 
+/// A peer counts its times from when it sees the session come and go, which may be later than here.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// A restart of ours.
 #[derive(Debug)]
 pub(super) struct Recovery {
@@ -98,7 +101,7 @@ impl Speaker {
         let Some(recovery) = self.recovery.take() else { return };
         for fec in recovery.missing {
             if let Some(label) = self.fecs.get_mut(&fec).and_then(|entry| entry.preserved.take()) {
-                self.labels.retire(now, label);
+                self.retire(now, fec, label);
                 self.touched.insert(fec);
             }
         }
@@ -129,7 +132,7 @@ impl Speaker {
         } else {
             // The peer may notice the loss as late as its hold time has it, keep what we told it for the reconnect time,
             // be restarted at the end of that, and take the recovery time to find out what is not so any more.
-            let lease = session.hold + self.config.reconnect.max(wish) + self.config.recovery;
+            let lease = session.hold + self.config.reconnect.max(wish) + self.config.recovery + MARGIN;
             self.labels.lease_all(id, now + lease);
         }
         self.touch_all();
@@ -142,9 +145,13 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let ft = peer.session().and_then(|session| session.peer_ft);
         let theirs = ft.map_or(Duration::ZERO, |ft| ft.recovery.duration());
-        self.labels.renew_lease(id, now + self.config.recovery.max(theirs.min(NEIGHBOR_LIVENESS)));
+        self.labels.renew_lease(id, now + self.config.recovery.max(theirs.min(NEIGHBOR_LIVENESS)) + MARGIN);
         // Labels that were withdrawn while it could not be told: it need not find out by waiting.
         peer.unsaid.extend(self.labels.retired_of(id));
+        for (fec, label) in self.withheld_from(id) {
+            self.unsay(fec, label, |holder| holder == id);
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.stale.is_none() {
             return;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
-use ldp::{Action, Config, ConnId, Event, InterfaceId, LdpId, NextHop, Speaker};
+use ldp::{Action, Config, ConnId, Event, Installation, InterfaceId, LdpId, NextHop, Speaker};
 use wire::ldp::{
     Addresses, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Hello, HoldTime, Incoming,
     Initialization, KeepaliveTime, LabelMapping, Message, MessageId, PduReader, PduWriter,
@@ -22,6 +22,8 @@ pub(crate) struct Bench {
     pub(crate) now: Tick,
     pub(crate) actions: Vec<Action>,
     pub(crate) events: Vec<Event>,
+    /// What the forwarder says of each entry at once; `None`: nothing.
+    pub(crate) forwarder: Option<Installation>,
 }
 
 pub(crate) fn peer(n: u8) -> LdpId {
@@ -87,7 +89,8 @@ impl Bench {
         let mut config = Config::new(LOCAL.lsr_id);
         change(&mut config);
         let speaker = Speaker::new(config, Tick(0));
-        let mut bench = Self { speaker, now: Tick(0), actions: Vec::new(), events: Vec::new() };
+        let forwarder = Some(Installation::Held);
+        let mut bench = Self { speaker, now: Tick(0), actions: Vec::new(), events: Vec::new(), forwarder };
         for interface in [1, 2] {
             bench.call(|speaker, now| {
                 let own = address(interface, 100);
@@ -100,14 +103,24 @@ impl Bench {
     /// Calls the speaker and takes what follows; octets written are reported as written at once.
     pub(crate) fn call(&mut self, call: impl FnOnce(&mut Speaker, Tick)) {
         call(&mut self.speaker, self.now);
+        self.take_actions();
+        while let Some(event) = self.speaker.poll_event() {
+            if let Event::Fec(ldp::FecState { fec, in_label: Some(label), .. }) = &event
+                && let Some(installation) = self.forwarder
+            {
+                self.speaker.handle_installed(self.now, *fec, *label, installation);
+            }
+            self.events.push(event);
+            self.take_actions();
+        }
+    }
+
+    fn take_actions(&mut self) {
         while let Some(action) = self.speaker.poll_action() {
             if let Action::Write { conn, octets } = &action {
                 self.speaker.handle_written(self.now, *conn, octets.len());
             }
             self.actions.push(action);
-        }
-        while let Some(event) = self.speaker.poll_event() {
-            self.events.push(event);
         }
     }
 
@@ -160,6 +173,9 @@ impl Bench {
             address: address(interface, n),
         };
         let next_hops: Vec<NextHop> = next_hops.iter().map(next_hop).collect();
+        for &hop in &next_hops {
+            self.call(|speaker, now| speaker.handle_next_hop(now, hop, true));
+        }
         self.call(|speaker, now| speaker.handle_route(now, prefix(fec), &next_hops));
     }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
-use ldp::{Action, Config, ConnId, Event, FecState, InterfaceId, LdpId, NextHop, Role, Speaker};
+use ldp::{
+    Action, Config, ConnId, Event, FecState, Installation, InterfaceId, LdpId, NextHop, Role, Speaker,
+};
 use wire::ldp::{
-    Addresses, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession, Hello, HoldTime,
+    Addresses, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession, Hello, HoldTime, Incoming,
     Initialization, KeepaliveTime, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest,
     LabelWithdraw, Message, MessageId, Milliseconds, Notification, PduReader, PduWriter, Status, StatusCode,
 };
@@ -25,6 +27,10 @@ struct Driver<'a> {
     next_conn: u64,
     /// What the forwarder would have.
     states: BTreeMap<Fec, FecState>,
+    /// Entries that it said it has.
+    held: BTreeSet<(Fec, Label)>,
+    /// Labels that were retired and not freed.
+    retired: BTreeMap<Label, Fec>,
     reached: Reached,
 }
 
@@ -51,9 +57,17 @@ pub(crate) fn drive(octets: &[u8]) -> Reached {
         config.allocations = (0..3).map(|n| (fec(n), label(16 + u32::from(n)))).collect();
     }
     let speaker = Speaker::new(config, Tick(0));
-    let (conns, states) = (BTreeMap::new(), BTreeMap::new());
-    let mut driver =
-        Driver { octets, speaker, now: Tick(0), conns, next_conn: 1, states, reached: Reached::default() };
+    let mut driver = Driver {
+        octets,
+        speaker,
+        now: Tick(0),
+        conns: BTreeMap::new(),
+        next_conn: 1,
+        states: BTreeMap::new(),
+        held: BTreeSet::new(),
+        retired: BTreeMap::new(),
+        reached: Reached::default(),
+    };
     driver.settle();
     while !driver.octets.is_empty() {
         driver.step();
@@ -86,7 +100,7 @@ impl Driver<'_> {
     }
 
     fn step(&mut self) {
-        let (what, a, b) = (self.next() % 16, self.next(), self.next());
+        let (what, a, b) = (self.next() % 18, self.next(), self.next());
         let (now, interface) = (self.now, InterfaceId(u32::from(a % 3)));
         match what {
             0 => self.speaker.handle_interface_up(now, interface, "bb", &[address(a, 4), address(b, 4)]),
@@ -123,9 +137,17 @@ impl Driver<'_> {
                 if let IpNet::V4(prefix) = fec(a).0 {
                     let len = if b == 7 { 24 } else { 32 };
                     let prefix = Ipv4Net::new(prefix.addr(), len).unwrap_or(prefix);
+                    for &next_hop in &next_hops {
+                        self.speaker.handle_next_hop(now, next_hop, b % 8 > 0);
+                    }
                     self.speaker.handle_route(now, prefix, &next_hops);
                 }
             }
+            16 => {
+                let next_hop = NextHop { interface, address: address(a, b) };
+                self.speaker.handle_next_hop(now, next_hop, b >= 64);
+            }
+            17 => self.install(fec(a), b),
             14 => self.speaker.handle_egress(now, fec(a), b % 2 == 0),
             _ => self.wait(Duration::from_millis(u64::from(a) * u64::from(b))),
         }
@@ -202,6 +224,7 @@ impl Driver<'_> {
         self.speaker.handle_stream(self.now, conn, &pdu(peer(b), mapping));
         if let IpNet::V4(prefix) = fec(a).0 {
             let next_hop = NextHop { interface, address: address(a, b) };
+            self.speaker.handle_next_hop(self.now, next_hop, true);
             self.speaker.handle_route(self.now, prefix, &[next_hop]);
         }
     }
@@ -251,8 +274,46 @@ impl Driver<'_> {
         self.speaker.handle_stream(self.now, conn, &pdu(owner.unwrap_or(peer(b)), body));
     }
 
+    /// The forwarder says something of a FEC's entry.
+    fn install(&mut self, fec: Fec, how: u8) {
+        let Some(label) = self.states.get(&fec).and_then(|state| state.in_label) else { return };
+        let installation = match how % 4 {
+            0 => Installation::Refused,
+            1 => Installation::Awaited,
+            _ => Installation::Held,
+        };
+        self.held.remove(&(fec, label));
+        if installation == Installation::Held {
+            self.held.insert((fec, label));
+        }
+        self.speaker.handle_installed(self.now, fec, label, installation);
+    }
+
+    /// What is said of labels holds: none is told that the forwarder does not have.
+    fn check_said(&self, message: &Message) {
+        if let Body::LabelMapping(mapping) = &message.body {
+            for &prefix in mapping.fecs.prefixes() {
+                let held = self.held.contains(&(Fec(prefix), mapping.label));
+                assert!(held, "{prefix} is told with {}, which the forwarder has not", mapping.label);
+            }
+        }
+    }
+
     /// Takes what follows and checks it.
     fn settle(&mut self) {
+        self.take();
+        // The forwarder takes most entries at once.
+        let taken: Vec<Fec> = self.states.keys().copied().filter(|&fec| fec != self::fec(1)).collect();
+        for fec in taken {
+            let label = self.states.get(&fec).and_then(|state| state.in_label);
+            if label.is_some_and(|label| !self.held.contains(&(fec, label))) {
+                self.install(fec, 2);
+                self.take();
+            }
+        }
+    }
+
+    fn take(&mut self) {
         while let Some(action) = self.speaker.poll_action() {
             match action {
                 Action::Connect { conn, remote, .. } => {
@@ -262,10 +323,18 @@ impl Driver<'_> {
                 Action::Write { conn, octets } => {
                     let (reader, _) = self.conns.get_mut(&conn).expect("a connection that is open");
                     reader.push(&octets);
+                    let mut said = Vec::new();
                     while let Some(pdu) = reader.next().expect("PDUs") {
-                        assert!(pdu.messages().all(|message| message.is_ok()), "what is said is well-formed");
+                        said.extend(
+                            pdu.messages().map(|message| message.expect("what is said is well-formed")),
+                        );
                     }
                     assert_eq!(reader.pending(), 0, "whole PDUs");
+                    for message in said {
+                        if let Incoming::Message(message) = message {
+                            self.check_said(&message);
+                        }
+                    }
                 }
                 Action::Close { conn } => {
                     assert!(self.conns.remove(&conn).is_some(), "closed once");
@@ -282,11 +351,20 @@ impl Driver<'_> {
                 assert!(state.next_hops.iter().all(|next_hop| next_hop.label.is_real()));
                 let before = self.states.insert(state.fec, state.clone());
                 assert_ne!(before, Some(state), "an event that tells nothing new");
+            } else if let Event::Retired { fec, label } = event {
+                assert!(self.retired.insert(label, fec).is_none(), "retired once");
+                self.held.remove(&(fec, label));
+            } else if let Event::Freed { label } = event {
+                self.retired.remove(&label);
             }
         }
         let labels: Vec<Label> = self.states.values().filter_map(|state| state.in_label).collect();
         assert_eq!(labels.iter().collect::<BTreeSet<_>>().len(), labels.len(), "one label, one FEC");
         assert!(labels.iter().all(|label| (16..=19).contains(&label.value())));
+        assert!(
+            labels.iter().all(|label| !self.retired.contains_key(label)),
+            "a retired label is used again"
+        );
         for neighbor in self.speaker.neighbors(self.now) {
             assert!(
                 neighbor.received <= 4 && neighbor.addresses.len() <= 4 && neighbor.adjacencies.len() <= 6

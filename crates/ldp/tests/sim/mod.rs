@@ -1,7 +1,8 @@
 //! Several nodes, their links and their TCP connections under virtual time in one process.
 //!
-//! A node is a speaker (control), which may be gone, and a FIB (the forwarder), which outlives it. After every single
-//! event the world checks that no label leads from one FEC into another.
+//! A node is a speaker (control), which may be gone, and a FIB (the forwarder), which outlives it and takes what it is told
+//! some time later. After every single event the world checks that no label leads from one FEC into another, and, while
+//! no control dies, that no label leads to a forwarder that does not know it.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
 use ipnet::IpNet;
-use ldp::{Action, Config, ConnId, Event, FecState, InterfaceId, NextHop, Role, Speaker};
+use ldp::{Action, Config, ConnId, Event, FecState, Installation, InterfaceId, NextHop, Role, Speaker};
 
 const LATENCY: Duration = Duration::from_millis(1);
 
@@ -36,12 +37,20 @@ pub(crate) struct Node {
     pub(crate) config: Config,
     /// What the forwarder has: outlives control.
     pub(crate) fib: BTreeMap<Fec, FecState>,
+    /// Labels that it has beside those, and what they stand for.
+    pub(crate) retired: BTreeMap<Label, Fec>,
     /// How often control was started.
     starts: u32,
     /// FECs told since control started.
     told: BTreeSet<Fec>,
     pub(crate) events: Vec<Event>,
     pub(crate) egress: BTreeSet<Fec>,
+    /// FECs whose entries the forwarder refuses.
+    pub(crate) refused: BTreeSet<Fec>,
+    /// Links whose other ends' Ethernet addresses the kernel does not know.
+    pub(crate) unresolved: BTreeSet<usize>,
+    /// When the forwarder has taken all that it was told.
+    pub(crate) fib_delay: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -78,6 +87,12 @@ enum What {
         node: usize,
         conn: ConnId,
     },
+    /// The forwarder takes what it was told.
+    Fib {
+        node: usize,
+        starts: u32,
+        event: Event,
+    },
     /// The forwarder has waited long enough for control to come back.
     Forget {
         node: usize,
@@ -101,6 +116,8 @@ pub(crate) struct World {
     pub(crate) hello_loss_percent: usize,
     /// Nodes that take nothing from their connections.
     pub(crate) stuck: BTreeSet<usize>,
+    /// Whether every label that a forwarder sends must be known where it arrives.
+    pub(crate) strict: bool,
 }
 
 pub(crate) fn fec(a: u8, b: u8) -> Fec {
@@ -126,6 +143,7 @@ impl World {
             owners: BTreeMap::new(),
             hello_loss_percent: 0,
             stuck: BTreeSet::new(),
+            strict: true,
         };
         for node in 0..nodes {
             let config = Config::new(lsr_id(node));
@@ -133,10 +151,14 @@ impl World {
                 speaker: None,
                 config,
                 fib: BTreeMap::new(),
+                retired: BTreeMap::new(),
                 starts: 0,
                 told: BTreeSet::new(),
                 events: Vec::new(),
                 egress: BTreeSet::new(),
+                refused: BTreeSet::new(),
+                unresolved: BTreeSet::new(),
+                fib_delay: LATENCY,
             });
         }
         world
@@ -158,6 +180,7 @@ impl World {
         config.configuration_sequence = self.nodes[node].starts;
         config.first_label = Label::new(self.nodes[node].starts * 100).unwrap();
         self.nodes[node].told.clear();
+        self.nodes[node].retired.clear();
         self.nodes[node].speaker = Some(Speaker::new(config, self.now));
         for link in 0..self.links.len() {
             self.tell_link(node, link);
@@ -170,6 +193,7 @@ impl World {
 
     /// Kills a node's control: its connections are closed by the kernel, nothing is said.
     pub(crate) fn kill(&mut self, node: usize) {
+        self.strict = false;
         self.nodes[node].speaker = None;
         let starts = self.nodes[node].starts;
         self.later(self.nodes[node].config.reconnect, What::Forget { node, starts });
@@ -181,9 +205,12 @@ impl World {
 
     /// Stops a node's control in order.
     pub(crate) fn stop(&mut self, node: usize) {
+        self.strict = false;
         self.with(node, Speaker::shutdown);
         self.nodes[node].speaker = None;
+        self.nodes[node].starts += 1;
         self.nodes[node].fib.clear();
+        self.nodes[node].retired.clear();
     }
 
     /// Cuts every connection between two nodes.
@@ -228,6 +255,36 @@ impl World {
         self.with(node, |speaker, now| speaker.handle_egress(now, fec, live));
     }
 
+    /// The kernel finds, or loses, the Ethernet address of a link's other end.
+    pub(crate) fn set_resolved(&mut self, node: usize, link: usize, resolved: bool) {
+        if resolved {
+            self.nodes[node].unresolved.remove(&link);
+        } else {
+            self.nodes[node].unresolved.insert(link);
+        }
+        let side = 1 - self.side(node, link);
+        let hop = NextHop { interface: InterfaceId(link as u32 + 1), address: address(link, side) };
+        self.with(node, |speaker, now| speaker.handle_next_hop(now, hop, resolved));
+    }
+
+    /// The forwarder refuses the entries of a FEC, or takes them.
+    pub(crate) fn set_refused(&mut self, node: usize, fec: Fec, refused: bool) {
+        if refused {
+            self.nodes[node].refused.insert(fec);
+        } else {
+            self.nodes[node].refused.remove(&fec);
+        }
+        self.ack(node, fec);
+    }
+
+    /// What the forwarder says of a FEC's entry.
+    fn ack(&mut self, node: usize, fec: Fec) {
+        let refused = self.nodes[node].refused.contains(&fec);
+        let Some(label) = self.nodes[node].fib.get(&fec).and_then(|state| state.in_label) else { return };
+        let installation = if refused { Installation::Refused } else { Installation::Held };
+        self.with(node, |speaker, now| speaker.handle_installed(now, fec, label, installation));
+    }
+
     fn tell_link(&mut self, node: usize, link: usize) {
         if !self.links[link].ends.contains(&node) {
             return;
@@ -262,7 +319,14 @@ impl World {
                         next_hops.push(NextHop { interface, address: address(link, self.side(to, link)) });
                     }
                 }
-                self.with(node, |speaker, now| speaker.handle_route(now, prefix, &next_hops));
+                let unresolved = self.nodes[node].unresolved.clone();
+                self.with(node, |speaker, now| {
+                    for &hop in &next_hops {
+                        let resolved = !unresolved.contains(&(hop.interface.0 as usize - 1));
+                        speaker.handle_next_hop(now, hop, resolved);
+                    }
+                    speaker.handle_route(now, prefix, &next_hops);
+                });
             }
         }
     }
@@ -308,20 +372,37 @@ impl World {
     }
 
     fn note(&mut self, node: usize, event: Event) {
-        let node = &mut self.nodes[node];
-        match &event {
+        if let Event::Fec(state) = &event {
+            self.nodes[node].told.insert(state.fec);
+        }
+        if matches!(
+            event,
+            Event::Fec(_) | Event::Retired { .. } | Event::Freed { .. } | Event::RecoveryOver { .. }
+        ) {
+            let (starts, event) = (self.nodes[node].starts, event.clone());
+            self.later(self.nodes[node].fib_delay, What::Fib { node, starts, event });
+        }
+        self.nodes[node].events.push(event);
+    }
+
+    fn take(&mut self, node: usize, event: Event) {
+        let forwarder = &mut self.nodes[node];
+        match event {
             Event::Fec(state) => {
-                node.told.insert(state.fec);
+                let fec = state.fec;
                 if state.in_label.is_none() && state.next_hops.is_empty() {
-                    node.fib.remove(&state.fec);
+                    forwarder.fib.remove(&fec);
                 } else {
-                    node.fib.insert(state.fec, state.clone());
+                    forwarder.fib.insert(fec, state);
                 }
+                self.ack(node, fec);
             }
-            Event::RecoveryOver { .. } => node.fib.retain(|fec, _| node.told.contains(fec)),
+            Event::Retired { fec, label } => drop(forwarder.retired.insert(label, fec)),
+            Event::Freed { label } => drop(forwarder.retired.remove(&label)),
+            Event::RecoveryOver { .. } => forwarder.fib.retain(|fec, _| forwarder.told.contains(fec)),
             _ => {}
         }
-        node.events.push(event);
+        self.check_isolation();
     }
 
     fn act(&mut self, node: usize, action: Action) {
@@ -408,9 +489,15 @@ impl World {
             What::Written { node, conn, octets } => {
                 self.with(node, |speaker, now| speaker.handle_written(now, conn, octets));
             }
+            What::Fib { node, starts, event } => {
+                if self.nodes[node].starts == starts {
+                    self.take(node, event);
+                }
+            }
             What::Forget { node, starts } => {
                 if self.nodes[node].starts == starts {
                     self.nodes[node].fib.clear();
+                    self.nodes[node].retired.clear();
                 }
             }
             What::Closed { node, conn } => self.with(node, |speaker, now| speaker.handle_closed(now, conn)),
@@ -439,13 +526,22 @@ impl World {
             for state in node.fib.values() {
                 for next_hop in &state.next_hops {
                     let to = self.node_of(next_hop.peer.lsr_id);
-                    if let Some(other) = self.bound(to, next_hop.label) {
+                    let retired = self.nodes[to].retired.get(&next_hop.label).copied();
+                    let bound = self.bound(to, next_hop.label).map(|there| there.fec);
+                    for there in bound.into_iter().chain(retired) {
                         assert_eq!(
-                            other.fec, state.fec,
+                            there, state.fec,
                             "{:?}: node {id} sends {} to node {to} with {}, which is of another FEC there",
                             self.now, state.fec, next_hop.label
                         );
                     }
+                    assert!(
+                        !self.strict || bound.is_some() || retired.is_some(),
+                        "{:?}: node {id} sends {} to node {to} with {}, which is not known there",
+                        self.now,
+                        state.fec,
+                        next_hop.label
+                    );
                 }
             }
             let labels: BTreeSet<_> = node.fib.values().filter_map(|state| state.in_label).collect();
