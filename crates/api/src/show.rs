@@ -178,6 +178,10 @@ pub enum FecState {
     NullLabel,
     /// Kept from before the neighbour's restart (RFC 3478), not yet confirmed.
     Stale,
+    /// The next hop bound the same label to FECs of several ISPs or directions.
+    SharedLabel,
+    /// The forwarder refused the entry; no neighbour is told of it.
+    Refused,
 }
 
 /// A row of the FEC table: one FEC, one operation, one next hop.

@@ -80,6 +80,8 @@ impl Key {
 pub(crate) struct Ledger {
     entries: BTreeMap<Key, Change>,
     refused: BTreeSet<Key>,
+    /// Those of them that are tried again.
+    retrying: BTreeSet<Key>,
     unsent: BTreeSet<Key>,
     bindings: bindings::Untold,
     under_way: VecDeque<Key>,
@@ -114,6 +116,7 @@ impl Ledger {
         if self.entries.get(&key) != Some(&change) {
             self.entries.insert(key, change);
             self.refused.remove(&key);
+            self.retrying.remove(&key);
             self.unsent.insert(key);
         }
     }
@@ -147,6 +150,7 @@ impl Ledger {
         });
         self.under_way.clear();
         self.refused.clear();
+        self.retrying.clear();
         // What should not be is told by the end of the replay.
         self.entries.retain(|key, change| key.removal().as_ref() != Some(change));
         self.unsent = self.entries.keys().copied().collect();
@@ -217,12 +221,22 @@ impl Ledger {
     /// The forwarder has dealt with this many more changes. Says whether anything learned was among them.
     pub(crate) fn applied(&mut self, changes: u32) -> bool {
         let mut learned = false;
+        let mut room = false;
         for key in (0..changes).map_while(|_| self.under_way.pop_front()).collect::<Vec<_>>() {
             learned |= key.is_learned();
+            if self.retrying.remove(&key) && !self.unsent.contains(&key) {
+                self.refused.remove(&key);
+            }
             let removed = self.entries.get(&key) == key.removal().as_ref();
             if removed && !self.unsent.contains(&key) && !self.under_way.contains(&key) {
                 self.entries.remove(&key);
+                room = true;
             }
+        }
+        if room {
+            // What a table had no room for may have some now; what it contradicted may be gone.
+            self.retrying.extend(&self.refused);
+            self.unsent.extend(&self.refused);
         }
         learned
     }
@@ -230,10 +244,21 @@ impl Ledger {
     /// The forwarder did not take a change. Says whether that is news.
     pub(crate) fn refused(&mut self, change: &Change, _error: &ChangeError) -> bool {
         let key = Key::of(change);
+        self.retrying.remove(&key);
         match key {
             Key::Binding(key) => self.bindings.refused(key),
             _ => self.entries.get(&key) == Some(change) && self.refused.insert(key),
         }
+    }
+
+    /// Whether the forwarder did not take what should be under this name.
+    pub(crate) fn is_refused(&self, key: &Key) -> bool {
+        self.refused.contains(key)
+    }
+
+    /// What should be under this name.
+    pub(crate) fn entry(&self, key: &Key) -> Option<&Change> {
+        self.entries.get(key)
     }
 
     /// Whether the forwarder holds what it should under this name, as far as it has said.

@@ -2,13 +2,14 @@
 //!
 //! Pure: [`Known`] in, [`Lsps`] out; nothing is remembered in between.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use api::{FecOperation, FecState};
 use contract::{
-    Asn, Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack,
-    MacAddr, Nhlfe, PortId, ReturnRoute,
+    Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack, MacAddr,
+    Nhlfe, PortId, ReturnRoute,
 };
 use ldp::{LabeledNextHop, LdpId, Role};
 use network::{HandoffView, NodeView};
@@ -47,6 +48,8 @@ pub(crate) struct Known<'a> {
     pub(crate) null_labels: &'a BTreeSet<Fec>,
     /// Labels that a neighbour bound to FECs of several ISPs, see [`shared_labels`].
     pub(crate) shared_labels: &'a BTreeSet<(LdpId, Label)>,
+    /// Labels that were withdrawn and that neighbours may still send by, with their FECs.
+    pub(crate) retired: &'a BTreeMap<Label, Fec>,
     /// Bindings in use that are kept from before the neighbour's restart.
     pub(crate) stale: &'a BTreeSet<(Fec, LdpId)>,
     /// What the kernel said.
@@ -102,15 +105,16 @@ pub(crate) fn lsps(known: Known) -> Lsps {
     for &fec in known.view.fecs.keys() {
         let state = known.ldp.get(&fec);
         let handoffs: Vec<_> = known.view.handoffs.iter().filter(|handoff| handoff.fec == fec).collect();
-        let headend = known.view.headends.iter().find(|headend| headend.return_fec == fec);
-        if let Some(headend) = headend {
-            return_egress(fec, headend.isp, state, &mut lsps);
+        let is_return = known.view.headends.iter().any(|headend| headend.return_fec == fec);
+        if is_return {
+            return_egress(fec, state, known, &mut lsps);
         } else if handoffs.is_empty() {
             passing(fec, state, known, &mut lsps);
         } else {
             handoff_egress(fec, &handoffs, state, known, &mut lsps);
         }
     }
+    retired_labels(known, &mut lsps.changes);
     ftns(known, &mut lsps.changes);
     return_routes(known, &mut lsps.changes);
     lsps
@@ -146,7 +150,8 @@ pub(crate) fn keep_working(changes: &mut Vec<Change>, inherited: &[Change]) {
     changes.extend(kept);
 }
 
-fn leads_somewhere(change: &Change) -> bool {
+/// Whether packets get on by this entry.
+pub(crate) fn leads_somewhere(change: &Change) -> bool {
     match change {
         Change::Ilm(_, Some(ilm)) => {
             !matches!(&ilm.action, IlmAction::Swap { nhlfes, .. } if nhlfes.is_empty())
@@ -162,11 +167,34 @@ fn egress_label(state: Option<&ldp::FecState>) -> Option<Label> {
     state.filter(|state| state.role == Role::Egress)?.in_label
 }
 
-fn return_egress(fec: Fec, isp: Asn, state: Option<&ldp::FecState>, lsps: &mut Lsps) {
+/// The entry for a label of ours that stands for this FEC; `None` if the FEC is nothing here.
+fn ilm(label: Label, fec: Fec, known: Known) -> Option<Change> {
+    let view = known.view;
+    let live = |handoff: &HandoffView| known.handoffs.contains_key(&handoff.circuit);
+    // Of several handoffs with one FEC on one node, the preferred one of the live ones takes the packets.
+    let rank = |handoff: &&HandoffView| (live(handoff), handoff.preference, Reverse(handoff.circuit));
+    let handoff = view.handoffs.iter().filter(|handoff| handoff.fec == fec).max_by_key(rank);
+    let headend = view.headends.iter().find(|headend| headend.return_fec == fec);
+    let action = match (headend, handoff) {
+        (Some(headend), _) => IlmAction::PopToSubscribers { isp: headend.isp },
+        (None, Some(handoff)) => IlmAction::PopToHandoff { isp: handoff.isp, handoff: handoff.circuit },
+        (None, None) => {
+            IlmAction::Swap { isp: Some(view.fec_owner(&fec)?.isp), nhlfes: nhlfes_of(fec, known) }
+        }
+    };
+    Some(Change::Ilm(label, Some(Ilm { fec, action })))
+}
+
+/// What was withdrawn stays what it was for as long as neighbours may send by it: what is under way arrives where that is
+/// still possible, and what cannot is dropped in its ISP's name.
+fn retired_labels(known: Known, changes: &mut Vec<Change>) {
+    changes.extend(known.retired.iter().filter_map(|(&label, &fec)| ilm(label, fec, known)));
+}
+
+fn return_egress(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {
     let in_label = egress_label(state);
     if let Some(label) = in_label {
-        let action = IlmAction::PopToSubscribers { isp };
-        lsps.changes.push(Change::Ilm(label, Some(Ilm { fec, action })));
+        lsps.changes.extend(ilm(label, fec, known));
     }
     lsps.rows.push(LspRow {
         fec,
@@ -187,12 +215,8 @@ fn handoff_egress(
 ) {
     let in_label = egress_label(state);
     let live = |handoff: &HandoffView| known.handoffs.contains_key(&handoff.circuit);
-    // Of several handoffs with one FEC on one node, the preferred one takes the packets.
-    let taking =
-        handoffs.iter().filter(|h| live(h)).max_by_key(|h| (h.preference, std::cmp::Reverse(h.circuit)));
-    if let (Some(label), Some(handoff)) = (in_label, taking) {
-        let action = IlmAction::PopToHandoff { isp: handoff.isp, handoff: handoff.circuit };
-        lsps.changes.push(Change::Ilm(label, Some(Ilm { fec, action })));
+    if let Some(label) = in_label {
+        lsps.changes.extend(ilm(label, fec, known));
     }
     lsps.rows.extend(handoffs.iter().map(|handoff| LspRow {
         fec,
@@ -210,19 +234,16 @@ fn handoff_egress(
 
 /// A FEC of another node: swapped here, and pushed where its packets enter here.
 fn passing(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {
-    let next_hops = &usable(state, known)[..];
     let in_label = state.and_then(|state| state.in_label);
     if let Some(key) = enters_here(fec, known.view) {
-        lsps.rows.extend(passing_rows(fec, None, FecOperation::Push, next_hops, Some(key), known));
+        lsps.rows.extend(passing_rows(fec, FecOperation::Push, state, Some(key), known));
     }
     if let Some(label) = in_label {
-        let isp = known.view.fec_owner(&fec).map(|owner| owner.isp);
-        let action = IlmAction::Swap { isp, nhlfes: nhlfes(next_hops, known.kernel) };
-        lsps.changes.push(Change::Ilm(label, Some(Ilm { fec, action })));
+        lsps.changes.extend(ilm(label, fec, known));
     }
     if in_label.is_some() || enters_here(fec, known.view).is_none() {
         let key = in_label.map(Key::Ilm);
-        lsps.rows.extend(passing_rows(fec, in_label, FecOperation::Swap, next_hops, key, known));
+        lsps.rows.extend(passing_rows(fec, FecOperation::Swap, state, key, known));
     }
 }
 
@@ -236,15 +257,16 @@ fn enters_here(fec: Fec, view: &NodeView) -> Option<Key> {
 
 fn passing_rows(
     fec: Fec,
-    in_label: Option<Label>,
     operation: FecOperation,
-    next_hops: &[LabeledNextHop],
+    state: Option<&ldp::FecState>,
     installed_as: Option<Key>,
     known: Known,
 ) -> Vec<LspRow> {
+    let in_label = state.and_then(|s| s.in_label).filter(|_| operation == FecOperation::Swap);
+    let next_hops = usable(state, known);
     let row = |out, state| LspRow { fec, in_label, operation, out, state, installed_as };
     if next_hops.is_empty() {
-        return vec![row(Out::Nowhere, without_next_hops(fec, known))];
+        return vec![row(Out::Nowhere, without_next_hops(fec, state, known))];
     }
     let rows = next_hops.iter().map(|next_hop| {
         let port = known.kernel.port(LinkIndex(next_hop.interface.0));
@@ -260,11 +282,21 @@ fn passing_rows(
     rows.collect()
 }
 
-fn without_next_hops(fec: Fec, known: Known) -> FecState {
-    match fec.0.addr() {
-        IpAddr::V4(host) if !known.kernel.routes.contains_key(&host) => FecState::NoRoute,
-        _ if known.null_labels.contains(&fec) => FecState::NullLabel,
-        _ => FecState::NoLabel,
+fn without_next_hops(fec: Fec, state: Option<&ldp::FecState>, known: Known) -> FecState {
+    let route = match fec.0.addr() {
+        IpAddr::V4(host) => known.kernel.routes.get(&host),
+        IpAddr::V6(_) => None,
+    };
+    let Some(route) = route else { return FecState::NoRoute };
+    let resolved = route.next_hops.iter().any(|hop| known.kernel.macs.contains_key(hop));
+    if state.is_some_and(|state| !state.next_hops.is_empty()) {
+        FecState::SharedLabel
+    } else if known.null_labels.contains(&fec) {
+        FecState::NullLabel
+    } else if resolved {
+        FecState::NoLabel
+    } else {
+        FecState::Pending
     }
 }
 
@@ -303,7 +335,7 @@ fn ftns(known: Known, changes: &mut Vec<Change>) {
             .map(|isp_fec| (isp_fec, nhlfes_of(isp_fec.fec, known)))
             .filter(|(_, nhlfes)| !nhlfes.is_empty())
             .map(|(isp_fec, nhlfes)| {
-                let rank = (std::cmp::Reverse(isp_fec.preference), metric(isp_fec.fec, known));
+                let rank = (Reverse(isp_fec.preference), metric(isp_fec.fec, known));
                 (rank, FtnChoice { fec: isp_fec.fec, nhlfes })
             })
             .collect();

@@ -10,7 +10,7 @@ use contract::{
     Tick, ToControl, ToForwarder,
 };
 use ipnet::Ipv4Net;
-use ldp::{InterfaceId, LdpId, Speaker};
+use ldp::{Installation, InterfaceId, LdpId, Speaker};
 use network::{LspMtu, Network, NodeView};
 use tokio::sync::mpsc;
 
@@ -22,6 +22,7 @@ use super::handoffs::{self, Handoffs};
 use super::inherited::Inheritance;
 use super::kernel::{Interface, KernelEvent};
 use super::ldp_io::{LdpInput, LdpTransport};
+use super::ledger::Key;
 use super::lsp::{self, KernelView, Known, LspRow, Lsps};
 use super::start::{self, Parts};
 use super::subscribers::{self, Subscribers};
@@ -44,6 +45,10 @@ pub(crate) struct Node {
     pub(super) ports: BTreeMap<PortId, PortState>,
     /// What LDP decided of each FEC.
     ldp_fecs: BTreeMap<Fec, ldp::FecState>,
+    /// Labels that were withdrawn and that peers may still send by, with their FECs.
+    retired: BTreeMap<Label, Fec>,
+    /// What the speaker was told of the entries for its labels.
+    installations: BTreeMap<Fec, (Label, Installation)>,
     /// FECs to which the peer that they are routed to bound a null label.
     null_labels: BTreeMap<Fec, LdpId>,
     /// Labels that a peer bound to FECs of several ISPs.
@@ -87,6 +92,8 @@ impl Node {
             subscribers: Subscribers::new(now, directory, &inherited),
             ports: BTreeMap::new(),
             ldp_fecs: BTreeMap::new(),
+            retired: BTreeMap::new(),
+            installations: BTreeMap::new(),
             null_labels: BTreeMap::new(),
             shared_labels: BTreeSet::new(),
             rows: Vec::new(),
@@ -156,9 +163,10 @@ impl Node {
         due.into_iter().flatten().min()
     }
 
-    /// Does what follows from what happened, until nothing more follows. The forwarder is told before neighbours are:
-    /// a label is installed before anyone hears of it.
+    /// Does what follows from what happened, until nothing more follows. Neighbours hear of a label only when the forwarder
+    /// has said that it holds it, and the forwarder removes it only when they have released it; see [`ldp::Installation`].
     pub(crate) fn settle(&mut self, now: Tick) {
+        let mut refreshed = false;
         loop {
             let mut quiet = true;
             while let Some(event) = self.speaker.poll_event() {
@@ -173,11 +181,12 @@ impl Node {
                 quiet = false;
                 self.subscriber_said(happened);
             }
-            if quiet {
+            if quiet && refreshed {
                 break;
             }
+            self.refresh_lsps(now);
+            refreshed = true;
         }
-        self.refresh_lsps();
         self.link.pump(self.subscribers.directory());
         while let Some((circuit, frame)) = self.handoffs.poll_transmit() {
             self.link.transmit(circuit, frame);
@@ -220,6 +229,8 @@ impl Node {
                 };
             }
             KernelEvent::NextHop(hop, mac) => {
+                let next_hop = ldp::NextHop { interface: InterfaceId(hop.link.0), address: hop.address };
+                self.speaker.handle_next_hop(now, next_hop, mac.is_some());
                 match mac {
                     Some(mac) => self.kernel.macs.insert(hop, mac),
                     None => self.kernel.macs.remove(&hop),

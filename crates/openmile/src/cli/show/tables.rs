@@ -249,6 +249,8 @@ const fn state(state: FecState) -> &'static str {
         FecState::NoLabel => "NO LABEL",
         FecState::NullLabel => "NULL LABEL",
         FecState::Stale => "stale",
+        FecState::SharedLabel => "label of several ISPs",
+        FecState::Refused => "refused by forwarder",
     }
 }
 

@@ -1,6 +1,8 @@
 use ldp::InterfaceId;
 use network::Network;
 
+use contract::Asn;
+
 use super::*;
 
 const ALPHA: Asn = Asn(64501);
@@ -12,6 +14,7 @@ struct World {
     view: NodeView,
     ldp: BTreeMap<Fec, ldp::FecState>,
     null_labels: BTreeSet<Fec>,
+    retired: BTreeMap<Label, Fec>,
     stale: BTreeSet<(Fec, LdpId)>,
     kernel: KernelView,
     handoffs: BTreeMap<Circuit, Handoff>,
@@ -28,8 +31,8 @@ impl World {
             kernel.interfaces.insert(port, Interface { link: LinkIndex(number.into()), addresses });
         }
         let (ldp, handoffs) = Default::default();
-        let (null_labels, stale) = Default::default();
-        Self { view, ldp, null_labels, stale, kernel, handoffs }
+        let (null_labels, retired, stale) = Default::default();
+        Self { view, ldp, null_labels, retired, stale, kernel, handoffs }
     }
 
     /// A route to a FEC by these links, each with a next hop whose Ethernet address is known.
@@ -63,9 +66,9 @@ impl World {
     }
 
     fn lsps(&self) -> Lsps {
-        let Self { view, ldp, null_labels, stale, kernel, handoffs } = self;
+        let Self { view, ldp, null_labels, retired, stale, kernel, handoffs } = self;
         let shared_labels = &shared_labels(ldp, view);
-        lsps(Known { view, ldp, null_labels, shared_labels, stale, kernel, handoffs })
+        lsps(Known { view, ldp, null_labels, shared_labels, retired, stale, kernel, handoffs })
     }
 
     fn state(&self, of: Fec, operation: FecOperation) -> FecState {
@@ -154,7 +157,7 @@ fn a_label_that_a_neighbour_bound_to_two_isps_carries_nothing() {
     assert_eq!(world.ftn(ALPHA), [alphas, fec("10.254.1.2")]);
     world.labels(betas, Some(52), &[(10, 100), (11, 102)]);
     assert_eq!(world.ftn(ALPHA), []);
-    assert_eq!(world.state(alphas, FecOperation::Push), FecState::NoLabel);
+    assert_eq!(world.state(alphas, FecOperation::Push), FecState::SharedLabel);
     let left = vec![nhlfe_by(&world.kernel, 11, 102)];
     let swap = Change::Ilm(
         label(52),

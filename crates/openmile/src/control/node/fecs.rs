@@ -1,7 +1,7 @@
 //! What LDP says, and what follows for LSPs.
 
 use api::{Event, FecState};
-use ldp::LdpId;
+use ldp::{Installation, LdpId};
 
 use super::*;
 
@@ -15,6 +15,8 @@ impl Node {
                 }
                 self.ldp_fecs.insert(state.fec, state);
             }
+            Said::Retired { fec, label } => drop(self.retired.insert(label, fec)),
+            Said::Freed { label } => drop(self.retired.remove(&label)),
             Said::NullLabel { peer, fec, label } => {
                 self.null_labels.insert(fec, peer);
                 let name = self.fec_name(fec);
@@ -66,8 +68,9 @@ impl Node {
         self.events.tell(Event::Recovered);
     }
 
-    /// Works out anew what the forwarder should hold and what an operator is shown.
-    pub(super) fn refresh_lsps(&mut self) {
+    /// Works out anew what the forwarder should hold and what an operator is shown, and tells the speaker which labels
+    /// the forwarder has.
+    pub(super) fn refresh_lsps(&mut self, now: Tick) {
         // A neighbour that is back tells the same labels again: nothing follows from that, but they are not stale any more.
         let restarting = self.rows.iter().any(|row| row.state == FecState::Stale);
         if !std::mem::replace(&mut self.lsps_are_old, false) && !restarting {
@@ -79,14 +82,41 @@ impl Node {
             lsp::keep_working(&mut changes, &self.inherited);
         }
         self.link.ledger().set_learned(changes);
-        for row in &mut rows {
-            let installed = row.installed_as.is_some_and(|key| self.link.holds(&key));
-            if matches!(row.state, FecState::Up | FecState::Stale) && !installed {
-                row.state = FecState::Pending;
+        self.confirm_labels(now);
+        for row in rows.iter_mut().filter(|row| matches!(row.state, FecState::Up | FecState::Stale)) {
+            match row.installed_as {
+                Some(key) if self.link.holds(&key) => {}
+                Some(key) if self.link.ledger().is_refused(&key) => row.state = FecState::Refused,
+                _ => row.state = FecState::Pending,
             }
         }
         self.tell_of_rows(&rows);
         self.rows = rows;
+    }
+
+    /// Tells the speaker what the forwarder said of the entries of our labels. One that leads nowhere is none.
+    fn confirm_labels(&mut self, now: Tick) {
+        let labels = self.ldp_fecs.values().filter_map(|state| Some((state.fec, state.in_label?)));
+        let mut installations = BTreeMap::new();
+        for (fec, label) in labels {
+            let key = Key::Ilm(label);
+            let ledger = self.link.ledger();
+            let leads_nowhere = ledger.entry(&key).is_some_and(|entry| !lsp::leads_somewhere(entry));
+            let installation = if leads_nowhere || ledger.is_refused(&key) {
+                Installation::Refused
+            } else if ledger.holds(&key) {
+                Installation::Held
+            } else {
+                Installation::Awaited
+            };
+            installations.insert(fec, (label, installation));
+        }
+        for (&fec, &(label, installation)) in &installations {
+            if self.installations.get(&fec) != Some(&(label, installation)) {
+                self.speaker.handle_installed(now, fec, label, installation);
+            }
+        }
+        self.installations = installations;
     }
 
     /// Says which labels a neighbour bound to the FECs of several ISPs, once; they are not used.
@@ -119,6 +149,7 @@ impl Node {
             ldp: &self.ldp_fecs,
             shared_labels: &self.shared_labels,
             null_labels: &null_labels,
+            retired: &self.retired,
             stale: &stale,
             kernel: &self.kernel,
             handoffs: self.handoffs.live(),
@@ -187,5 +218,7 @@ fn reason(state: FecState) -> &'static str {
         FecState::NoLabel => "no label from the next hop",
         FecState::NullLabel => "the next hop sent a null label",
         FecState::Stale => "the neighbour restarts",
+        FecState::SharedLabel => "the next hop bound the same label to another ISP's FEC",
+        FecState::Refused => "the forwarder refuses the entry",
     }
 }
