@@ -26,7 +26,7 @@ fn ring() -> (World, Fec) {
 fn ends(world: &World, from: usize, fec: Fec) -> Option<usize> {
     let mut at = from;
     for _ in 0..world.nodes.len() {
-        let Some(state) = world.nodes[at].fib.get(&fec) else { return None };
+        let state = world.nodes[at].fib.get(&fec)?;
         let Some(hop) = state.next_hops.first() else { return Some(at) };
         let link = hop.interface.0 as usize - 1;
         if !world.links[link].up {
