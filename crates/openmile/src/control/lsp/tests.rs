@@ -1,7 +1,6 @@
+use contract::Asn;
 use ldp::InterfaceId;
 use network::Network;
-
-use contract::Asn;
 
 use super::*;
 
