@@ -4,9 +4,11 @@
 //! handoff an ISP has and which pools. Nothing here runs while packets flow.
 //!
 //! [`Network::load`] gives a network that holds together, or a [`Report`] of everything that is wrong with the file,
-//! each problem with its line and with what to write instead. [`Network::node`] gives what one node needs.
+//! each problem with its line and with what to write instead. [`Network::node`] gives what one node needs,
+//! [`Difference`] what is different between two files.
 
 mod check;
+mod difference;
 pub mod model;
 mod names;
 mod network;
@@ -16,6 +18,7 @@ mod report;
 mod schema;
 mod view;
 
+pub use difference::{Difference, Edit, Field, Item, Obstacle, Subject};
 pub use names::{DeviceName, DeviceNameError, LabelRange, LspMtu, MoveGrace, Name, NameError, Preference};
 pub use network::Network;
 pub use numbers::PortNumbers;

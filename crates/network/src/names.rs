@@ -251,6 +251,12 @@ impl Default for LabelRange {
     }
 }
 
+impl fmt::Display for LabelRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}–{}", self.first, self.last)
+    }
+}
+
 impl From<LabelRange> for [u32; 2] {
     fn from(range: LabelRange) -> Self {
         [range.first.value(), range.last.value()]

@@ -200,7 +200,7 @@ fn isp_view(model: &Model, node: &Node, isp: &Isp) -> IspView {
 
 /// Where a node's ICMP errors to packets of an ISP come from: what the file says, or else the gateway of the ISP's first
 /// pool there, or else the node's address at the ISP's first handoff there.
-fn icmp_source(isp: &Isp, node: &Name) -> IcmpSource {
+pub(crate) fn icmp_source(isp: &Isp, node: &Name) -> IcmpSource {
     let written = isp.icmp_sources.iter().find(|source| source.node == *node);
     let gateways = isp.headends.iter().filter(|headend| headend.node == *node);
     let gateways = gateways.flat_map(|headend| headend.pools.iter().map(|pool| pool.gateway));
