@@ -4,12 +4,17 @@
 //! hidden subcommands), starts either again when it dies, and stops control before the forwarder, so that neighbours are
 //! told before packets stop. Killed itself, it takes both with it; the next `run` adopts what they leave.
 //!
+//! It asks both again and again whether they work ([`pulse`]) and kills one that hangs; whether the supervisor itself does is
+//! for systemd to watch ([`service_manager`]).
+//!
 //! Nothing is made before the network file, the file of subscribers, the node's name, the rights and the lock are found good.
 
 mod child;
 mod lock;
 mod logs;
+mod pulse;
 mod rights;
+mod service_manager;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,12 +26,15 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) use child::{NotCuredByRestart, end_with_supervisor, exit_code};
 pub(crate) use logs::start as start_logs;
+pub(crate) use pulse::{Pulse, Word};
 
 use crate::forwarder;
 use crate::runtime_dir::RuntimeDir;
 use crate::site::Site;
 use child::Process;
 use lock::Lock;
+use pulse::Patience;
+use service_manager::ServiceManager;
 
 /// The network file has no such node.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -38,15 +46,37 @@ struct NoSuchNode {
     nodes: String,
 }
 
+/// How long control may hang: it may work hard on a hundred thousand FECs, and its neighbors wait for 30 s too before they
+/// give it up. A successor is then there long before they use its labels for others ([`contract::FORWARDING_HOLD`]).
+const CONTROL: Duration = Duration::from_secs(30);
+/// How long the forwarder may hang. Without it packets stop, and nothing that it does takes a second.
+const FORWARDER: Duration = Duration::from_secs(10);
+
+/// How long each process may hang: what `--watchdog` says, or what fits each; 0: for ever.
+fn patience(watchdog: Option<Duration>, otherwise: Duration) -> Option<Patience> {
+    Some(watchdog.unwrap_or(otherwise)).filter(|limit| !limit.is_zero()).map(Patience::of)
+}
+
 /// Runs the node until it is told to stop (SIGTERM, SIGINT, SIGHUP; once more: at once).
-pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
+pub(crate) fn run(
+    network: &Path,
+    node: &str,
+    dir: &RuntimeDir,
+    watchdog: Option<Duration>,
+) -> miette::Result<()> {
     start_logs();
     check_node(network, node)?;
     rights::check()?;
     dir.create().into_diagnostic().wrap_err_with(|| format!("cannot make {}", dir.path().display()))?;
     let _lock = Lock::take(&dir.lock(), node)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
-    let done = runtime.block_on(supervise(network, node, dir));
+    let manager = ServiceManager::default();
+    let done = runtime.block_on(async {
+        tokio::select! {
+            never = manager.keep_alive() => match never {},
+            done = supervise(network, node, dir, watchdog, &manager) => done,
+        }
+    });
     clean_up(dir);
     done
 }
@@ -97,19 +127,27 @@ impl Stop {
     }
 }
 
-async fn supervise(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
+async fn supervise(
+    network: &Path,
+    node: &str,
+    dir: &RuntimeDir,
+    watchdog: Option<Duration>,
+    manager: &ServiceManager,
+) -> miette::Result<()> {
     let mut stop = Stop::new().into_diagnostic()?;
     let common = ["--node".into(), node.into(), "--runtime-dir".into(), dir.base().into()];
     let arguments = |first: &[OsString]| first.iter().chain(&common).cloned().collect();
-    let mut forwarder = Process::new("forwarder", arguments(&["forwarder".into()]));
-    let mut control =
-        Process::new("control", arguments(&["control".into(), "--network".into(), network.into()]));
+    let mut forwarder =
+        Process::new("forwarder", arguments(&["forwarder".into()]), patience(watchdog, FORWARDER));
+    let first = ["control".into(), "--network".into(), network.into()];
+    let mut control = Process::new("control", arguments(&first), patience(watchdog, CONTROL));
     let ended = tokio::select! {
-        error = forwarder.run() => Err(error.into()),
-        error = control.run() => Err(error.into()),
+        error = forwarder.run(manager) => Err(error.into()),
+        error = control.run(manager) => Err(error.into()),
         () = stop.asked() => Ok(()),
     };
     tracing::info!("stopping");
+    manager.stopping();
     tokio::select! {
         () = async { control.stop().await; forwarder.stop().await } => {}
         () = stop.asked_once_more() => {

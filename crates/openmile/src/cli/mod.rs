@@ -6,6 +6,7 @@ mod show;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -23,7 +24,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a node of a network, until it is told to stop (SIGTERM or Ctrl-C)
-    Run(NodeArgs),
+    Run(RunArgs),
     /// Check a network file as a whole
     Check {
         /// The network file
@@ -41,6 +42,17 @@ enum Command {
     /// A node's forwarder process (started by `run`)
     #[command(hide = true)]
     Forwarder(DirArgs),
+}
+
+/// How to run a node.
+#[derive(Clone, Debug, clap::Args)]
+struct RunArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Kill and start again a process of the node that has not answered for this long; 0: never [default: 30 for control,
+    /// 10 for the forwarder]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16))]
+    watchdog: Option<u16>,
 }
 
 /// Which node.
@@ -71,8 +83,9 @@ struct DirArgs {
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run(args) => {
-            supervisor::run(&args.network, &args.node, &args.dir()).map(|()| ExitCode::SUCCESS)
+        Command::Run(RunArgs { node: args, watchdog }) => {
+            let watchdog = watchdog.map(|seconds| Duration::from_secs(seconds.into()));
+            supervisor::run(&args.network, &args.node, &args.dir(), watchdog).map(|()| ExitCode::SUCCESS)
         }
         Command::Control(args) => {
             control::run(&args.network, &args.node, &args.dir()).map(|()| ExitCode::SUCCESS)

@@ -58,6 +58,11 @@ impl ForwarderLink {
         self.ledger.is_connected()
     }
 
+    /// Whether the forwarder holds all that the network file and the directory say.
+    pub(crate) fn holds_configuration(&self) -> bool {
+        self.ledger.holds_configuration()
+    }
+
     /// What the forwarder should hold.
     pub(crate) fn ledger(&mut self) -> &mut Ledger {
         &mut self.ledger

@@ -178,6 +178,12 @@ impl Ledger {
         self.connection.is_some()
     }
 
+    /// Whether the forwarder holds all that the network file and the directory say.
+    pub(crate) fn holds_configuration(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.configuration_ended)
+            && self.under_way.iter().all(|key| key.is_learned())
+    }
+
     /// The next message, if one may go out now. What is learned does not wait for bindings, of which there may be many.
     pub(crate) fn next_message(&mut self, bindings: &dyn Bindings) -> Option<ToForwarder> {
         let connection = self.connection.as_mut()?;

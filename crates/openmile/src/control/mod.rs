@@ -16,6 +16,7 @@ mod error;
 mod events;
 mod forwarder_link;
 mod handoffs;
+mod herald;
 mod inherited;
 mod kernel;
 mod ldp_io;
@@ -28,6 +29,7 @@ mod start;
 mod subscribers;
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use miette::{IntoDiagnostic, WrapErr, miette};
@@ -37,7 +39,8 @@ use tokio::time::timeout;
 
 use crate::clock::now;
 use crate::runtime_dir::RuntimeDir;
-use crate::supervisor::{self, NotCuredByRestart};
+use crate::supervisor::{self, NotCuredByRestart, Pulse};
+use herald::Herald;
 use node::Node;
 use start::{Prepared, Stop};
 
@@ -71,35 +74,42 @@ pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Resul
 
 async fn serve(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
     let mut stop = Stop::new().into_diagnostic()?;
+    let herald = Herald::new(Pulse::of_this_process().into_diagnostic()?);
     let cannot_start = NotCuredByRestart("control cannot start");
     let prepared = start::prepare(network, node, dir).await.wrap_err(cannot_start)?;
     let addresses = addresses::OwnAddresses::add(&prepared.netlink, &prepared.view).await;
     let addresses = addresses.wrap_err(NotCuredByRestart("control cannot start"))?;
     let netlink = prepared.netlink.clone();
-    let ended = live(prepared, &mut stop).await;
+    let ended = live(prepared, herald, &mut stop).await;
     addresses.remove(&netlink).await;
     let _ = std::fs::remove_file(dir.api_socket());
     ended
 }
 
 /// From the first word with the forwarder to the last with the neighbours.
-async fn live(prepared: Prepared, stop: &mut Stop) -> miette::Result<()> {
+async fn live(prepared: Prepared, mut herald: Herald, stop: &mut Stop) -> miette::Result<()> {
     let (sender, mut inputs) = mpsc::channel(INPUTS);
     let mut tasks = JoinSet::new();
     let parts = prepared.begin(&sender, &mut tasks);
     drop(sender);
     let mut later = Vec::new();
-    let inherited = tokio::select! {
-        inherited = forwarder_link::Inherited::ask(&mut inputs, &mut later) => inherited,
-        ended = tasks.join_next() => return Err(task_ended(ended)),
-        () = stop.asked() => return Ok(()),
+    let inherited = {
+        let mut asking = pin!(forwarder_link::Inherited::ask(&mut inputs, &mut later));
+        loop {
+            tokio::select! {
+                inherited = &mut asking => break inherited,
+                ended = tasks.join_next() => return Err(task_ended(ended)),
+                () = stop.asked() => return Ok(()),
+                () = herald.asked() => herald.alive(),
+            }
+        }
     };
     let inherited = inherited.ok_or_else(|| miette!("all of control's tasks have ended"))?;
     let mut node = Node::new(now(), parts, inherited);
     for input in later {
         node.handle(now(), input);
     }
-    let ended = follow(&mut node, &mut inputs, &mut tasks, stop).await;
+    let ended = follow(&mut node, &mut inputs, &mut tasks, &mut herald, stop).await;
     node.stop(now()).await;
     ended
 }
@@ -108,6 +118,7 @@ async fn follow(
     node: &mut Node,
     inputs: &mut mpsc::Receiver<Input>,
     tasks: &mut JoinSet<miette::Result<()>>,
+    herald: &mut Herald,
     stop: &mut Stop,
 ) -> miette::Result<()> {
     loop {
@@ -115,9 +126,11 @@ async fn follow(
         if let Some(error) = node.take_fatal() {
             return Err(error).wrap_err(NotCuredByRestart("control cannot start"));
         }
+        herald.look(now(), node);
         let wait = node.poll_timeout().map_or(IDLE, |due| due.since(now()));
         tokio::select! {
             () = stop.asked() => return Ok(()),
+            () = herald.asked() => herald.answer(now(), node),
             ended = tasks.join_next() => return Err(task_ended(ended)),
             input = timeout(wait, inputs.recv()) => match input {
                 Ok(Some(input)) => take(node, input, inputs),

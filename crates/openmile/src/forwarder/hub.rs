@@ -23,6 +23,7 @@ use super::devices::{DeviceEvent, Devices, Outcome};
 use super::rings::{Command, Connection, MainEnd, Report};
 use crate::channel::{ChannelError, Listener, Receiver, Sender, check_version};
 use crate::clock;
+use crate::supervisor::Pulse;
 
 /// Octets for control that may wait before nothing more is taken from it and from the worker.
 const OUTBOX: usize = 1 << 20;
@@ -59,6 +60,8 @@ pub(super) struct Hub {
     generation: Generation,
     kinds: BTreeMap<PortId, PortKind>,
     absence: Absence,
+    /// The supervisor asks here whether this process works.
+    pulse: Pulse,
 }
 
 /// A connection.
@@ -71,6 +74,7 @@ struct Control {
 /// What the main thread waits for.
 enum Event {
     Stop,
+    Asked,
     Accepted(Result<(Sender, Receiver), ChannelError>),
     Greeted(Result<Option<ToForwarder>, ChannelError>),
     Said(Result<Option<ToForwarder>, ChannelError>),
@@ -82,7 +86,13 @@ enum Event {
 
 impl Hub {
     /// Nobody connected yet.
-    pub(super) fn new(listener: Listener, devices: Devices, rings: MainEnd, woken: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        listener: Listener,
+        devices: Devices,
+        rings: MainEnd,
+        woken: Arc<Notify>,
+        pulse: Pulse,
+    ) -> Self {
         Self {
             listener,
             devices,
@@ -95,6 +105,7 @@ impl Hub {
             generation: Generation::default(),
             kinds: BTreeMap::new(),
             absence: Absence::default(),
+            pulse,
         }
     }
 
@@ -107,6 +118,10 @@ impl Hub {
             self.pump()?;
             match self.next(&mut terminate, &mut interrupt).await {
                 Event::Stop => break,
+                Event::Asked => {
+                    self.rings.beat.ask();
+                    self.rings.wake_worker.wake();
+                }
                 Event::Accepted(Ok((sender, receiver))) => self.greet(sender, receiver),
                 Event::Accepted(Err(error)) => tracing::warn!("a connection was refused: {error}"),
                 Event::Greeted(first) => self.greeted(first),
@@ -127,7 +142,11 @@ impl Hub {
                     let outcomes = self.devices.handle(event).await?;
                     self.outcomes(outcomes);
                 }
-                Event::Woken => {}
+                Event::Woken => {
+                    if self.rings.beat.take() {
+                        self.pulse.alive();
+                    }
+                }
                 Event::Abandoned => self.forget_learned(),
             }
         }
@@ -140,7 +159,7 @@ impl Hub {
 
     async fn next(&mut self, terminate: &mut Signal, interrupt: &mut Signal) -> Event {
         let listening = self.pending.is_empty();
-        let Self { listener, devices, woken, control, candidate, absence, .. } = self;
+        let Self { listener, devices, woken, control, candidate, absence, pulse, .. } = self;
         let abandoned = if control.is_some() { None } else { absence.left(clock::now()) };
         let (sender, receiver) = match control {
             Some(control) => (Some(&mut control.sender), Some(&mut control.receiver)),
@@ -153,6 +172,7 @@ impl Hub {
             biased;
             _ = terminate.recv() => Event::Stop,
             _ = interrupt.recv() => Event::Stop,
+            () = pulse.asked() => Event::Asked,
             flushed = flush(sender), if queued => Event::Flushed(flushed),
             event = devices.next() => Event::Device(event),
             () = woken.notified() => Event::Woken,

@@ -22,7 +22,7 @@ pub(crate) use custody::give_back;
 use crate::channel::Listener;
 use crate::counters::CountersFile;
 use crate::runtime_dir::RuntimeDir;
-use crate::supervisor::{self, NotCuredByRestart};
+use crate::supervisor::{self, NotCuredByRestart, Pulse};
 use custody::Custody;
 use devices::Devices;
 use hub::Hub;
@@ -43,7 +43,9 @@ pub(crate) fn run(dir: &RuntimeDir) -> miette::Result<()> {
 }
 
 async fn serve(dir: &RuntimeDir) -> miette::Result<()> {
-    let (hub, worker) = prepare(dir).await.wrap_err(NotCuredByRestart("the forwarder cannot start"))?;
+    let pulse = Pulse::of_this_process().into_diagnostic()?;
+    let (hub, worker) =
+        prepare(dir, pulse).await.wrap_err(NotCuredByRestart("the forwarder cannot start"))?;
     tracing::info!("ready for control");
     let devices = hub.run().await?;
     // The worker has the ports open: they are closed before their devices go.
@@ -56,7 +58,7 @@ async fn serve(dir: &RuntimeDir) -> miette::Result<()> {
     Ok(())
 }
 
-async fn prepare(dir: &RuntimeDir) -> miette::Result<(Hub, WorkerThread)> {
+async fn prepare(dir: &RuntimeDir, pulse: Pulse) -> miette::Result<(Hub, WorkerThread)> {
     let counters = CountersFile::create(&dir.counters(), WORKERS).into_diagnostic()?;
     let counters = counters.leak().into_diagnostic()?;
     let custody = Custody::take(dir).wrap_err("no namespace for access and handoff ports")?;
@@ -65,7 +67,7 @@ async fn prepare(dir: &RuntimeDir) -> miette::Result<(Hub, WorkerThread)> {
     let worker = start(worker, counters, seed(dir)).into_diagnostic()?;
     // Last: who can connect finds everything ready.
     let listener = Listener::bind(&dir.forwarder_socket()).into_diagnostic()?;
-    Ok((Hub::new(listener, devices, main, woken), worker))
+    Ok((Hub::new(listener, devices, main, woken, pulse), worker))
 }
 
 fn start(rings: WorkerEnd, counters: Memory<'static>, seed: u64) -> std::io::Result<WorkerThread> {

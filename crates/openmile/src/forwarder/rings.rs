@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::{Change, ChangeError, Circuit, EndOfReplay, Generation, PortId, PuntReason};
 use forward::{PortFacts, Unresolved};
@@ -76,6 +77,7 @@ pub(super) struct MainEnd {
     /// Buffers of frames that were dealt with.
     pub(super) empties: Producer<Vec<u8>>,
     pub(super) wake_worker: Wake,
+    pub(super) beat: Arc<Beat>,
 }
 
 /// The worker's ends.
@@ -88,6 +90,37 @@ pub(super) struct WorkerEnd {
     /// Readable when there is something for the worker.
     pub(super) woken: Wake,
     pub(super) wake_main: Arc<Notify>,
+    pub(super) beat: Arc<Beat>,
+}
+
+/// Whether the worker comes round. Not a command, since commands wait where reports have no room: the worker of a node
+/// whose control hangs is not to be taken for one that hangs itself.
+#[derive(Debug, Default)]
+pub(super) struct Beat {
+    asked: AtomicBool,
+    answered: AtomicBool,
+}
+
+impl Beat {
+    /// The main thread asks; wake the worker after that.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+    }
+
+    /// The worker answers, once per round; whether it was asked, and the main thread is to be woken.
+    pub(super) fn answer(&self) -> bool {
+        // A look costs nothing while nobody asks; an exchange would.
+        let asked = self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::AcqRel);
+        if asked {
+            self.answered.store(true, Ordering::Release);
+        }
+        asked
+    }
+
+    /// Whether the worker has answered since this was asked last.
+    pub(super) fn take(&self) -> bool {
+        self.answered.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// An eventfd, since the worker waits for it together with its ports.
@@ -128,12 +161,14 @@ pub(super) fn rings(frame_len: usize) -> std::io::Result<(MainEnd, WorkerEnd, Ar
         let _ = empties.push(Vec::with_capacity(frame_len));
     }
     let (wake_worker, wake_main) = (Wake::new()?, Arc::new(Notify::new()));
+    let beat = Arc::new(Beat::default());
     let main = MainEnd {
         commands,
         reports: reports_out,
         punts: punts_out,
         empties,
         wake_worker: wake_worker.clone(),
+        beat: beat.clone(),
     };
     let worker = WorkerEnd {
         commands: commands_out,
@@ -142,6 +177,7 @@ pub(super) fn rings(frame_len: usize) -> std::io::Result<(MainEnd, WorkerEnd, Ar
         empties: empties_out,
         woken: wake_worker,
         wake_main: wake_main.clone(),
+        beat,
     };
     Ok((main, worker, wake_main))
 }

@@ -103,6 +103,7 @@ impl Worker {
             if self.rounds >= STATISTICS_ROUNDS {
                 self.count_statistics();
             }
+            self.reported |= self.rings.beat.answer();
             if self.reported {
                 self.reported = false;
                 self.rings.wake_main.notify_one();

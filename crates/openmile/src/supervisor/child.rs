@@ -8,6 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::pulse::{Asker, Noticed, Patience, Word};
+use super::service_manager::{self, ServiceManager};
+
 /// Wait before the first restart.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait before a restart.
@@ -28,6 +31,7 @@ const SUPERVISOR: &str = "OPENMILE_SUPERVISOR";
 pub(super) struct Process {
     name: &'static str,
     arguments: Vec<std::ffi::OsString>,
+    patience: Option<Patience>,
     state: State,
     wait: Duration,
     /// It has run for [`PROVEN`] before.
@@ -35,7 +39,7 @@ pub(super) struct Process {
 }
 
 enum State {
-    Running { child: Child, since: Instant },
+    Running { child: Child, since: Instant, asker: Box<Asker> },
     Waiting { until: Instant },
     Ended,
 }
@@ -65,32 +69,45 @@ pub(crate) fn exit_code(error: &miette::Report) -> std::process::ExitCode {
 }
 
 impl Process {
-    /// A process, to be started at once by [`Self::run`].
-    pub(super) fn new(name: &'static str, arguments: Vec<std::ffi::OsString>) -> Self {
+    /// A process, to be started at once by [`Self::run`]; it may hang for as long as the patience says (`None`: for ever).
+    pub(super) fn new(
+        name: &'static str,
+        arguments: Vec<std::ffi::OsString>,
+        patience: Option<Patience>,
+    ) -> Self {
         Self {
             name,
             arguments,
+            patience,
             state: State::Waiting { until: Instant::now() },
             wait: FIRST_WAIT,
             proven: false,
         }
     }
 
-    /// Keeps the process running; returns only when it cannot. May be cancelled.
-    pub(super) async fn run(&mut self) -> CannotRun {
+    /// Keeps the process running, and passes on what it says of the node; returns only when it cannot. May be cancelled.
+    pub(super) async fn run(&mut self, manager: &ServiceManager) -> CannotRun {
         loop {
             match &mut self.state {
                 State::Waiting { until } => {
                     sleep_until(*until).await;
                     self.start();
                 }
-                State::Running { child, since } => {
-                    let status = child.wait().await;
-                    let ran = since.elapsed();
-                    if let Some(error) = self.ended(status, ran) {
-                        return error;
+                State::Running { child, since, asker } => tokio::select! {
+                    status = child.wait() => {
+                        let ran = since.elapsed();
+                        if let Some(error) = self.ended(status, ran) {
+                            return error;
+                        }
+                        manager.status(&format!("{} is started again", self.name));
                     }
-                }
+                    noticed = asker.next() => match noticed {
+                        Noticed::Word(Word::Ready) => manager.ready(),
+                        Noticed::Word(Word::Status(text)) => manager.status(&text),
+                        Noticed::Word(Word::Alive) => {}
+                        Noticed::Hangs => hangs(self.name, child),
+                    }
+                },
                 State::Ended => return CannotRun(self.name),
             }
         }
@@ -126,12 +143,19 @@ impl Process {
         let mut command = std::process::Command::new("/proc/self/exe");
         std::os::unix::process::CommandExt::arg0(&mut command, "openmile");
         command.args(&self.arguments).env(SUPERVISOR, std::process::id().to_string());
+        for variable in service_manager::VARIABLES {
+            command.env_remove(variable);
+        }
         // Away from the terminal's process group: Ctrl-C is for the supervisor, which then stops them in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        match Command::from(command).spawn() {
-            Ok(child) => {
+        let started = Asker::new(self.patience).and_then(|(asker, theirs)| {
+            command.stdin(theirs);
+            Ok((Command::from(command).spawn()?, asker))
+        });
+        match started {
+            Ok((child, asker)) => {
                 tracing::info!("{} started (pid {})", self.name, child.id().unwrap_or_default());
-                self.state = State::Running { child, since: Instant::now() };
+                self.state = State::Running { child, since: Instant::now(), asker: Box::new(asker) };
             }
             Err(error) => {
                 tracing::error!("{} cannot be started: {error}; next try in {:?}", self.name, self.wait);
@@ -175,11 +199,27 @@ impl Process {
     }
 }
 
+/// Ends a process that does not answer; that it ended is noticed as always.
+fn hangs(name: &str, child: &mut Child) {
+    tracing::error!("{name} hangs: it has not answered for too long and is killed");
+    if let Err(error) = child.start_kill() {
+        tracing::error!("{name} cannot be killed: {error}");
+    }
+}
+
+/// Whether a supervisor started this process.
+pub(super) fn has_supervisor() -> bool {
+    supervisor().is_some()
+}
+
+/// The process that started this one as its supervisor.
+fn supervisor() -> Option<i32> {
+    std::env::var(SUPERVISOR).ok().and_then(|pid| pid.parse().ok())
+}
+
 /// Called first in a process that a supervisor started: it ends when its supervisor does. Started by hand, it does not.
 pub(crate) fn end_with_supervisor() -> io::Result<()> {
-    let Some(supervisor) = std::env::var(SUPERVISOR).ok().and_then(|pid| pid.parse().ok()) else {
-        return Ok(());
-    };
+    let Some(supervisor) = supervisor() else { return Ok(()) };
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let parent = rustix::process::getppid().map(Pid::as_raw_nonzero).map(std::num::NonZero::get);
     if parent == Some(supervisor) {
@@ -221,11 +261,11 @@ mod tests {
     #[tokio::test]
     async fn what_has_worked_is_tried_again_whatever_it_says() {
         let not_cured = || Ok(ExitStatus::from_raw(i32::from(NOT_CURED) << 8));
-        let mut first = Process::new("control", Vec::new());
+        let mut first = Process::new("control", Vec::new(), None);
         assert!(first.ended(not_cured(), Duration::from_millis(20)).is_some());
         assert!(matches!(first.state, State::Ended));
 
-        let mut worked = Process::new("control", Vec::new());
+        let mut worked = Process::new("control", Vec::new(), None);
         assert!(worked.ended(Ok(ExitStatus::from_raw(9)), PROVEN).is_none());
         assert!(worked.ended(not_cured(), Duration::from_millis(20)).is_none());
         assert!(matches!(worked.state, State::Waiting { .. }));

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "the other test needs more of it")]
 mod sandbox;
 
+#[allow(dead_code, reason = "the test of the service needs more of it")]
 mod node;
 
 use api::{FecOperation, FecRow, FecState, NeighborKind, ShowWhat};

@@ -67,7 +67,19 @@ impl Site {
 
     /// Starts the node.
     pub(crate) fn start(&self) -> Node {
-        Node { child: self.command().spawn().unwrap(), socket: self.runtime_dir().join("api.sock") }
+        self.start_with(|_| {})
+    }
+
+    /// Starts the node with other arguments, variables or files.
+    pub(crate) fn start_with(&self, change: impl FnOnce(&mut Command)) -> Node {
+        let mut command = self.command();
+        change(&mut command);
+        Node { child: command.spawn().unwrap(), socket: self.runtime_dir().join("api.sock") }
+    }
+
+    /// A file of the test's own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 
     /// Starts the node, which cannot run: what it says.
@@ -92,7 +104,7 @@ impl Site {
 
 /// The node, running.
 pub(crate) struct Node {
-    child: Child,
+    pub(crate) child: Child,
     socket: PathBuf,
 }
 
@@ -126,10 +138,15 @@ impl Node {
         pids.find(is_it).and_then(Pid::from_raw)
     }
 
+    /// Sends a signal to the supervisor.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
     /// Stops it as an operator does.
     pub(crate) fn stop(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
     }
