@@ -69,7 +69,7 @@ crate::reasons! {
     PuntLimited = "punt_limited",
     /// To an address of this node's own, and nothing that it answers.
     OwnAddress = "own_address",
-    /// To an address of this node's own, and more than it answers for now.
+    /// To an address of this node's own, and not answered: too many for now, or no way back.
     AnswerLimited = "answer_limited",
 }
 

@@ -139,6 +139,12 @@ fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
+/// Whether an address may be one host's beyond its link: what ICMP is sent to (RFC 1812 §4.3.2.7, RFC 4443 §2.4 e).
+pub(crate) fn is_unicast_host(address: IpAddr) -> bool {
+    let reserved = matches!(address, IpAddr::V4(v4) if v4.octets()[0] >= 240);
+    !stays_on_link(address) && !reserved
+}
+
 /// Whether packets with this address are never forwarded (RFC 6890: not "forwardable"; and multicast, which we do not
 /// route). IPv4-mapped IPv6 addresses are among them: MPLS OAM relies on nobody's being able to send to
 /// ::ffff:127.0.0.0/104 (RFC 8029 §2.1).

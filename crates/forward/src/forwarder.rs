@@ -5,19 +5,22 @@ use contract::{
     Change, ChangeError, Circuit, DropReason, EndOfReplay, Generation, PortId, PortKind, PuntReason, Tick,
 };
 use wire::frame::{Frame, FramePool};
-use wire::{EthernetHeader, MacAddr, VlanTags};
+use wire::icmp::IcmpError;
+use wire::{MacAddr, VlanTags};
 
 use crate::access_in::access_in;
 use crate::access_out::access_out;
+use crate::answer::{self, Answer, Answered};
 use crate::classify::{self, Arrival, classify};
+use crate::depart::{Books, depart};
 use crate::handoff_in::handoff_in;
 use crate::handoff_out::handoff_out;
-use crate::impose::impose;
+use crate::impose::{Entry, impose};
 use crate::label_switch::{Switched, label_switch};
 use crate::leave::retag;
 use crate::limit::Limits;
 use crate::output::{Charge, ChargeKind, Departure, Output, Punt, Unresolved};
-use crate::packet::{Exit, Packet, Stop};
+use crate::packet::{Packet, Passage, Stop};
 use crate::tables::{Capacities, Tables};
 
 /// A port as it is now.
@@ -62,7 +65,7 @@ impl<'m> Forwarder<'m> {
             tables: Tables::new(&options.capacities),
             counters: memory.worker(worker)?,
             memory,
-            limits: Limits::new(),
+            limits: Limits::new(options.capacities.isps),
             seed: options.seed,
         })
     }
@@ -125,12 +128,7 @@ impl<'m> Forwarder<'m> {
             Ok(()) => out.departures.push(Departure {
                 port: circuit.port,
                 frame,
-                charge: Charge {
-                    arrived: circuit.port,
-                    isp: IspSlot::NONE,
-                    octets: 0,
-                    kind: ChargeKind::Originated,
-                },
+                charge: Charge::of_none(circuit.port, 0, ChargeKind::Originated),
             }),
             Err(reason) => {
                 self.counters.drop(IspSlot::NONE, circuit.port, reason, 1);
@@ -157,7 +155,11 @@ impl<'m> Forwarder<'m> {
 
     /// A port did not accept a frame, which was freed.
     pub fn refused(&self, charge: Charge) {
-        self.counters.drop(charge.isp, charge.arrived, DropReason::TxRefused, 1);
+        let Charge { arrived, isp, octets, kind } = charge;
+        self.counters.drop(isp, arrived, DropReason::TxRefused, 1);
+        if let ChargeKind::Edge(point) = kind {
+            self.counters.count(isp, point, Tally::Dropped, 1, octets.into());
+        }
     }
 
     /// Control was handed a punted frame that came in by this port.
@@ -180,63 +182,97 @@ impl<'m> Forwarder<'m> {
         frame: Frame,
         out: &mut Output,
     ) {
+        let books = self.books();
         let parsed = facts
             .ok_or(DropReason::PortDown)
             .and_then(|facts| Ok((facts, classify::ethernet(pool.octets(&frame), facts.kind)?)));
         let (facts, (ethernet, header_len)) = match parsed {
             Ok(parsed) => parsed,
-            Err(reason) => return self.drop(pool, frame, port, IspSlot::NONE, reason),
+            Err(reason) => {
+                books.drop(port, None, reason);
+                return pool.free(frame);
+            }
         };
-        let mut packet = Packet { pool, frame, arrived: port, ethernet, header_len };
+        let mut packet =
+            Packet { pool, frame, arrived: port, ethernet, header_len, edge: None, origin: None };
         let end = way(&self.tables, self.seed, facts, &mut packet);
-        let circuit = packet.circuit();
-        let Packet { pool, frame, .. } = packet;
+        if let Err(Stop::Punt(reason)) = end {
+            return self.punt(now, packet, reason, out);
+        }
+        books.count(packet.edge, Tally::Received);
         match end {
-            Ok(Exit { port: by, isp, octets, kind }) => {
-                out.departures.push(Departure {
-                    port: by,
-                    frame,
-                    charge: Charge { arrived: port, isp, octets, kind },
-                });
-            }
-            Err(Stop::Drop(isp, reason)) => self.drop(pool, frame, port, isp, reason),
-            Err(Stop::Unresolved { slot, isp, row, address }) => {
-                if self.limits.unresolved(now, row) {
-                    out.unresolved.push(Unresolved { isp, address });
-                }
-                self.drop(pool, frame, port, slot, DropReason::SubscriberUnresolved);
-            }
-            Err(Stop::Punt(reason)) => {
-                self.punt(now, pool, frame, (ethernet, header_len), circuit, reason, out);
-            }
+            Ok(passage) => depart(books, packet, &passage, out),
+            Err(stop) => self.stop(now, packet, stop, out),
         }
     }
 
-    fn drop(&self, pool: &mut FramePool, frame: Frame, port: PortId, isp: IspSlot, reason: DropReason) {
-        self.counters.drop(isp, port, reason, 1);
-        pool.free(frame);
+    /// A packet that goes no further, and what its sender is told.
+    fn stop(&mut self, now: Tick, mut packet: Packet<'_>, stop: Stop, out: &mut Output) {
+        let (reason, answer) = match stop {
+            Stop::Own => return self.own(now, packet, out),
+            Stop::Drop(reason) => (reason, answer::error_for(reason, packet.edge)),
+            Stop::TooLong(mtu) => (DropReason::TooLong, Some(IcmpError::TooLong { mtu })),
+            Stop::Unresolved { isp, row, address } => {
+                if self.limits.unresolved(now, row) {
+                    out.unresolved.push(Unresolved { isp, address });
+                }
+                (DropReason::SubscriberUnresolved, None)
+            }
+            // Dealt with before: in nobody's account.
+            Stop::Punt(reason) => return self.punt(now, packet, reason, out),
+        };
+        if let Some(error) = answer {
+            self.answer(now, &mut packet, Answer::Error(error), out);
+        }
+        self.drop(packet, reason);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of a packet that has come apart")]
-    fn punt(
-        &mut self,
-        now: Tick,
-        pool: &mut FramePool,
-        mut frame: Frame,
-        (ethernet, header_len): (EthernetHeader, usize),
-        circuit: Circuit,
-        reason: PuntReason,
-        out: &mut Output,
-    ) {
+    /// A packet to an address of this node's own.
+    fn own(&mut self, now: Tick, mut packet: Packet<'_>, out: &mut Output) {
+        let reply = packet.origin.and_then(|origin| answer::reply_for(&packet, &origin));
+        let Some(reply) = reply else { return self.drop(packet, DropReason::OwnAddress) };
+        if !self.answer(now, &mut packet, reply, out) {
+            return self.drop(packet, DropReason::AnswerLimited);
+        }
+        self.counters.port(packet.arrived, PortCounter::Consumed, 1);
+        self.books().count(packet.edge, Tally::Consumed);
+        packet.pool.free(packet.frame);
+    }
+
+    /// Answers a packet where it may have an answer; whether it did.
+    fn answer(&mut self, now: Tick, packet: &mut Packet<'_>, what: Answer, out: &mut Output) -> bool {
+        let answer = answer::answer(&self.tables, self.seed, &mut self.limits, now, packet, what);
+        let Some(Answered { frame, passage, edge }) = answer else { return false };
+        let books = Books(self.counters);
+        books.count(edge, Tally::Originated);
+        self.counters.port(passage.port, PortCounter::Originated, 1);
+        let &mut Packet { ref mut pool, arrived, ethernet, .. } = packet;
+        let made = Packet { pool, frame, arrived, ethernet, header_len: 0, edge, origin: None };
+        depart(books, made, &passage, out);
+        true
+    }
+
+    fn drop(&self, packet: Packet<'_>, reason: DropReason) {
+        self.books().drop(packet.arrived, packet.edge, reason);
+        packet.pool.free(packet.frame);
+    }
+
+    fn punt(&mut self, now: Tick, packet: Packet<'_>, reason: PuntReason, out: &mut Output) {
+        let circuit = packet.circuit();
+        let Packet { pool, mut frame, ethernet, header_len, .. } = packet;
         let stop = if !self.limits.punt(now, circuit, reason) {
             DropReason::PuntLimited
         } else if !retag(pool, &mut frame, ethernet, header_len, VlanTags::None) {
             DropReason::NoBuffer
         } else {
-            out.punts.push(Punt { circuit, reason, frame });
-            return;
+            return out.punts.push(Punt { circuit, reason, frame });
         };
-        self.drop(pool, frame, circuit.port, IspSlot::NONE, stop);
+        self.books().drop(circuit.port, None, stop);
+        pool.free(frame);
+    }
+
+    fn books(&self) -> Books<'m> {
+        Books(self.counters)
     }
 
     fn originated(
@@ -259,20 +295,25 @@ impl<'m> Forwarder<'m> {
 }
 
 /// A packet's way: one of the straight lines.
-fn way(tables: &Tables, seed: u64, port: &PortFacts, packet: &mut Packet<'_>) -> Result<Exit, Stop> {
+fn way<'t>(
+    tables: &'t Tables,
+    seed: u64,
+    port: &PortFacts,
+    packet: &mut Packet<'_>,
+) -> Result<Passage<'t>, Stop> {
     match classify(tables, port, packet)? {
         Arrival::FromSubscriber(ip) => {
-            let (edge, nhlfes) = access_in(tables, packet, &ip)?;
-            impose(tables, seed, packet, &ip, edge, nhlfes)
+            let (isp, nhlfes) = access_in(tables, packet, &ip)?;
+            impose(tables, seed, packet.payload(), &Entry::arrived(tables, packet, &ip, isp)?, nhlfes)
         }
         Arrival::FromIsp(ip) => {
-            let (edge, nhlfes) = handoff_in(tables, packet, &ip)?;
-            impose(tables, seed, packet, &ip, edge, nhlfes)
+            let (isp, nhlfes) = handoff_in(tables, packet, &ip)?;
+            impose(tables, seed, packet.payload(), &Entry::arrived(tables, packet, &ip, isp)?, nhlfes)
         }
         Arrival::Labelled => match label_switch(tables, seed, packet)? {
-            Switched::Sent(exit) => Ok(exit),
-            Switched::ToHandoff(circuit, popped) => handoff_out(tables, packet, circuit, &popped),
-            Switched::ToSubscriber(popped) => access_out(tables, packet, &popped),
+            Switched::Onward(passage) => Ok(passage),
+            Switched::ToHandoff(circuit, popped) => handoff_out(tables, seed, packet, circuit, &popped),
+            Switched::ToSubscriber(popped) => access_out(tables, seed, packet, &popped),
         },
     }
 }

@@ -2,50 +2,53 @@
 
 use contract::{Circuit, DropReason, PortKind};
 use wire::frame::{Frame, FramePool};
-use wire::{EthernetHeader, LabelStackEntry, MacAddr, VlanTags, ip};
+use wire::ip::IpHeader;
+use wire::{EthernetHeader, MacAddr, VlanTags};
 
+use crate::impose::fits;
 use crate::label_switch::Popped;
-use crate::output::ChargeKind;
-use crate::packet::{Edge, Exit, Packet, Stop};
+use crate::packet::{Front, Packet, Passage, Rewrite, Stop};
 use crate::tables::Tables;
 
-/// Takes Ethernet header and label off, and puts the circuit's header on. A port that is not of the kind that the packet
-/// is for is as good as none: an IP packet never leaves by a backbone port here.
-pub(crate) fn leave(
+/// Takes Ethernet header and label off, and puts the circuit's header on.
+pub(crate) fn leave<'t>(
     tables: &Tables,
-    packet: &mut Packet<'_>,
+    packet: &Packet<'_>,
     circuit: Circuit,
     kind: PortKind,
     mac: MacAddr,
-    popped: &Popped,
-    edge: Edge,
-) -> Result<Exit, Stop> {
-    let ttl = popped.ttl(tables.ttl_model()).ok_or(edge.drop(DropReason::TtlExpired))?;
-    let port = tables
-        .port(circuit.port)
-        .filter(|port| port.kind == kind && port.carrier)
-        .ok_or(edge.drop(DropReason::PortDown))?;
-    let octets = popped.ip.total_len;
-    if octets > port.mtu {
-        return Err(edge.drop(DropReason::TooLong));
-    }
+    popped: &Popped<'_>,
+) -> Result<Passage<'t>, Stop> {
+    let ttl = popped.ttl(tables.ttl_model()).ok_or(DropReason::TtlExpired)?;
+    let passage = out_of(tables, circuit, kind, mac, &popped.ip, ttl).ok_or(DropReason::PortDown)?;
+    fits(packet.octets(popped.at), passage).map(|passage| Passage { skip: popped.at, ..passage })
+}
 
+/// The passage of an IP packet out of a circuit to a station. A port that is not of the kind that the packet is for is as
+/// good as none: an IP packet never leaves by a backbone port here.
+pub(crate) fn out_of<'t>(
+    tables: &Tables,
+    circuit: Circuit,
+    kind: PortKind,
+    mac: MacAddr,
+    ip: &IpHeader,
+    ttl: u8,
+) -> Option<Passage<'t>> {
+    let port = tables.port(circuit.port).filter(|port| port.kind == kind && port.carrier)?;
     let header = EthernetHeader {
         destination: mac,
         source: port.mac,
         tags: circuit.tags,
         // By the version of the packet, since a label does not say (RFC 3032 §2.2).
-        ether_type: popped.ip.ether_type(),
+        ether_type: ip.ether_type(),
     };
-    let (pool, frame) = (&mut *packet.pool, &mut packet.frame);
-    let whole = pool.pull_front(frame, packet.header_len + LabelStackEntry::LEN);
-    pool.truncate(frame, octets as usize);
-    ip::set_ttl(pool.octets_mut(frame), ttl);
-    if !whole || !pool.push_front(frame, header.len()) {
-        return Err(edge.drop(DropReason::NoBuffer));
-    }
-    header.write(pool.octets_mut(frame));
-    Ok(Exit { port: circuit.port, isp: edge.isp, octets, kind: ChargeKind::Edge(edge.point) })
+    Some(Passage {
+        skip: 0,
+        rewrite: Some(Rewrite { ip: *ip, ttl, mtu: port.mtu, mss: None }),
+        port: circuit.port,
+        octets: ip.total_len,
+        front: Front::Circuit(header),
+    })
 }
 
 /// Gives a frame other tags: `len` octets of Ethernet header come off, and one with these tags goes on. `false`, and the

@@ -6,6 +6,8 @@ use contract::counters::{IspSlot, Point};
 use contract::{Asn, Circuit, PortId, PuntReason};
 use wire::frame::{Frame, FramePool};
 
+use crate::packet::Edge;
+
 /// What [`crate::Forwarder::process`] made of frames. The owner drains it and passes it in again, so that its memory is
 /// allocated once.
 #[derive(Debug, Default)]
@@ -47,7 +49,7 @@ pub(crate) enum ChargeKind {
     Edge(Point),
     /// A label-switched packet.
     Switched,
-    /// A frame of control's.
+    /// A frame of control's, or an error of this node's in the middle of an LSP.
     Originated,
 }
 
@@ -70,6 +72,18 @@ pub struct Unresolved {
     pub isp: Asn,
     /// The packet's destination.
     pub address: IpAddr,
+}
+
+impl Charge {
+    /// That of an ISP's packet at one end of its LSP.
+    pub(crate) fn of_edge(arrived: PortId, edge: Edge) -> Self {
+        Self { arrived, isp: edge.isp, octets: edge.octets, kind: ChargeKind::Edge(edge.point) }
+    }
+
+    /// That of a packet in nobody's account.
+    pub(crate) fn of_none(arrived: PortId, octets: u32, kind: ChargeKind) -> Self {
+        Self { arrived, isp: IspSlot::NONE, octets, kind }
+    }
 }
 
 impl Output {

@@ -88,6 +88,19 @@ impl FramePool {
         &mut self.memory[at..at + frame.len as usize]
     }
 
+    /// The octets of one frame, and those of another to be written.
+    pub fn octets_of_both<'a>(&'a mut self, one: &Frame, other: &mut Frame) -> (&'a [u8], &'a mut [u8]) {
+        let (at, to) = (self.offset(one), self.offset(other));
+        // Two frames have two buffers, one of which is behind the other.
+        if one.index < other.index {
+            let (low, high) = self.memory.split_at_mut(to);
+            (&low[at..at + one.len as usize], &mut high[..other.len as usize])
+        } else {
+            let (low, high) = self.memory.split_at_mut(at);
+            (&high[..one.len as usize], &mut low[to..to + other.len as usize])
+        }
+    }
+
     /// Puts `octets` octets before the frame; their content is undefined. `false`, and nothing changed, where the
     /// headroom does not suffice.
     #[must_use]
@@ -175,6 +188,25 @@ mod tests {
         pool.truncate(&mut frame, 1);
         assert_eq!(pool.octets(&frame), [8]);
         pool.free(frame);
+    }
+
+    #[test]
+    fn one_frame_is_copied_to_another_whichever_is_first() {
+        let mut pool = FramePool::new(2, 100);
+        let (mut a, mut b) = (pool.alloc_from(&[1; 100]).unwrap(), pool.alloc_from(&[2; 90]).unwrap());
+        for _ in 0..2 {
+            let (from, to) = pool.octets_of_both(&a, &mut b);
+            to[..2].copy_from_slice(&from[98..]);
+            assert_eq!((from.len(), to.len(), &to[1..3]), (100, 90, &[1, 2][..]));
+            pool.octets_mut(&mut b)[..2].fill(2);
+            (a, b) = (b, a);
+            pool.octets_mut(&mut a)[..].fill(1);
+            assert!(pool.push_front(&mut a, 10) && pool.pull_front(&mut b, 10));
+            pool.octets_mut(&mut a)[..].fill(1);
+            pool.octets_mut(&mut b)[..].fill(2);
+        }
+        pool.free(a);
+        pool.free(b);
     }
 
     #[test]

@@ -5,16 +5,31 @@ use contract::{Asn, ChangeError, Fec, Ftn, FtnChoice, Generation, IspConfig, Nhl
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::role::Role;
 use crate::hash;
 
 /// An ISP's number here; kept for as long as the tables live, as its counters are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct IspIndex(pub(super) u16);
 
+impl IspIndex {
+    #[cfg(test)]
+    pub(crate) const fn new(place: u16) -> Self {
+        Self(place)
+    }
+
+    /// Its place among all ISPs, for whoever keeps something for each.
+    pub(crate) fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// An ISP and, at a headend, its live FECs.
 pub(crate) struct Isp {
     pub(crate) asn: Asn,
     pub(crate) slot: IspSlot,
+    /// What this node is to it; nothing while there is no configuration.
+    pub(crate) role: Role,
     config: Option<(IspConfig, Generation)>,
     ftn: Option<FtnRow>,
 }
@@ -70,7 +85,7 @@ impl Isps {
             return Err(super::full("ISPs", self.capacity));
         }
         let index = IspIndex(self.rows.len() as u16);
-        self.rows.push(Isp { asn, slot: memory.assign(asn), config: None, ftn: None });
+        self.rows.push(Isp { asn, slot: memory.assign(asn), role: Role::default(), config: None, ftn: None });
         self.numbers.insert(asn, index);
         Ok(index)
     }
@@ -104,6 +119,7 @@ impl Isps {
 
     pub(super) fn set_config(&mut self, index: IspIndex, config: IspConfig, generation: Generation) {
         if let Some(isp) = self.rows.get_mut(usize::from(index.0)) {
+            isp.role = Role::new(&config);
             isp.config = Some((config, generation));
         }
     }
@@ -111,7 +127,7 @@ impl Isps {
     pub(super) fn remove_config(&mut self, asn: Asn) {
         let Some(index) = self.number(asn) else { return };
         if let Some(isp) = self.rows.get_mut(usize::from(index.0)) {
-            isp.config = None;
+            (isp.config, isp.role) = (None, Role::default());
         }
     }
 
@@ -121,8 +137,9 @@ impl Isps {
 
     /// Removes configurations of an earlier generation; how many that was.
     pub(super) fn sweep_configs(&mut self, generation: Generation) -> usize {
-        let stale = |config: &mut (IspConfig, Generation)| config.1 < generation;
-        self.rows.iter_mut().filter_map(|isp| isp.config.take_if(stale)).count()
+        let stale = |config: &(IspConfig, Generation)| config.1 < generation;
+        let all = self.rows.iter_mut().filter(|isp| isp.config.as_ref().is_some_and(stale));
+        all.map(|isp| (isp.config, isp.role) = (None, Role::default())).count()
     }
 
     /// Removes what is of an earlier generation; how many that was.

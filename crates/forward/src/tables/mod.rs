@@ -8,6 +8,7 @@ mod check;
 mod isps;
 mod learned;
 mod prefix;
+mod role;
 mod slab;
 
 use std::net::IpAddr;
@@ -76,6 +77,12 @@ impl Tables {
     #[inline]
     pub(crate) fn ttl_model(&self) -> TtlModel {
         self.settings.0.ttl
+    }
+
+    /// The longest IP packet that LSPs take, whatever their ports' MTU.
+    #[inline]
+    pub(crate) fn lsp_mtu(&self) -> u32 {
+        self.settings.0.lsp_mtu.unwrap_or(u32::MAX)
     }
 
     /// A port that is open.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::counters::Point;
+use contract::counters::{Point, Tally};
 use contract::{IlmAction, PortKind};
 
 use crate::frames::*;
@@ -152,8 +152,8 @@ fn the_same_address_at_two_isps_stays_apart_both_ways() {
             (TAIL, Point::TailendToSubscriber),
             (HEAD, Point::HeadendToSubscriber),
         ] {
-            assert_eq!(counters[node][&Counter::Packets(isp, point)], 10);
-            assert_eq!(counters[node][&Counter::Octets(isp, point)], octets(extra));
+            assert_eq!(counters[node][&Counter::Packets(isp, point, Tally::Sent)], 10);
+            assert_eq!(counters[node][&Counter::Octets(isp, point, Tally::Sent)], octets(extra));
         }
     }
     for port in [FIRST, SECOND] {

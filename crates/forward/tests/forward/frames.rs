@@ -82,3 +82,40 @@ pub(crate) fn label(label: u32, tc: u8, bottom: bool, ttl: u8) -> [u8; 4] {
 pub(crate) fn cat(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
+
+/// An ICMP or ICMPv6 message as routers send it: over IPv4 of precedence 6, and to be fragmented.
+pub(crate) fn icmp(
+    from: &str,
+    to: &str,
+    ttl: u8,
+    (kind, code): (u8, u8),
+    rest: [u8; 4],
+    data: &[u8],
+) -> Vec<u8> {
+    let mut packet = Vec::new();
+    match (from.parse().unwrap(), to.parse().unwrap()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            PacketBuilder::ipv4(Ipv4Addr::octets(&from), Ipv4Addr::octets(&to), ttl)
+                .icmpv4_raw(kind, code, rest)
+                .write(&mut packet, data)
+                .unwrap();
+            packet = ipv4_with(&packet, |header| {
+                header.dscp = 48.try_into().unwrap();
+                header.dont_fragment = false;
+            });
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            PacketBuilder::ipv6(Ipv6Addr::octets(&from), Ipv6Addr::octets(&to), ttl)
+                .icmpv6_raw(kind, code, rest)
+                .write(&mut packet, data)
+                .unwrap();
+        }
+        _ => panic!("{from} and {to} are of two versions"),
+    }
+    packet
+}
+
+/// The EtherType of an IP packet.
+pub(crate) fn ether_type(packet: &[u8]) -> u16 {
+    if packet[0] >> 4 == 6 { IPV6 } else { IPV4 }
+}

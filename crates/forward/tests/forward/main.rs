@@ -5,6 +5,7 @@ mod chain;
 mod choice;
 mod frames;
 mod handoff;
+mod icmp;
 mod labelled;
 mod limits;
 mod malformed;

@@ -166,3 +166,34 @@ pub(crate) fn node(words: &[AtomicU64]) -> Node<'_> {
     node.install(changes());
     node
 }
+
+/// What the node is to alpha as a router; beta has no address of it for errors over IPv6.
+pub(crate) fn roles() -> [Change; 2] {
+    let addresses = |all: &[&str]| all.iter().map(|address| address.parse().unwrap()).collect();
+    let alpha = contract::IspConfig {
+        icmp_source: contract::IcmpSource {
+            ipv4: Some(ALPHA_SOURCE.parse().unwrap()),
+            ipv6: Some(ALPHA_SOURCE6.parse().unwrap()),
+        },
+        own: addresses(&[GATEWAY, GATEWAY6, ALPHA_SOURCE, ALPHA_SOURCE6]),
+        icmp_sources: addresses(&[ALPHA_SOURCE, ALPHA_SOURCE6, TRANSIT, TRANSIT6]),
+        clamp_mss: false,
+    };
+    let beta = contract::IspConfig {
+        icmp_source: contract::IcmpSource { ipv4: Some(BETA_SOURCE.parse().unwrap()), ipv6: None },
+        own: addresses(&[GATEWAY, BETA_SOURCE]),
+        icmp_sources: addresses(&[BETA_SOURCE]),
+        clamp_mss: true,
+    };
+    [Change::Isp(Asn(ALPHA), Some(alpha)), Change::Isp(Asn(BETA), Some(beta))]
+}
+
+/// The gateway of both ISPs' pools.
+pub(crate) const GATEWAY: &str = "100.64.0.1";
+pub(crate) const GATEWAY6: &str = "2001:db8:a::1";
+pub(crate) const ALPHA_SOURCE: &str = "192.0.2.65";
+pub(crate) const ALPHA_SOURCE6: &str = "2001:db8:f:9::1";
+pub(crate) const BETA_SOURCE: &str = "192.0.2.66";
+/// A transit node's at alpha.
+pub(crate) const TRANSIT: &str = "192.0.2.77";
+pub(crate) const TRANSIT6: &str = "2001:db8:f:9::7";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use contract::counters::{IspSlot, Memory, PORT_SLOTS, Point, PortCounter, memory_len};
+use contract::counters::{IspSlot, Memory, PORT_SLOTS, Point, PortCounter, Tally, Traffic, memory_len};
 use contract::{Asn, Change, Circuit, DropReason, Generation, PortId, PortKind, PuntReason, Tick};
 use forward::{Capacities, Forwarder, Options, Output, PortFacts, Unresolved};
 use wire::MacAddr;
@@ -29,8 +29,8 @@ pub(crate) struct Node<'m> {
 /// One counter that is not zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Counter {
-    Packets(u32, Point),
-    Octets(u32, Point),
+    Packets(u32, Point, Tally),
+    Octets(u32, Point, Tally),
     /// Zero for no ISP.
     IspDrop(u32, DropReason),
     Port(u16, &'static str),
@@ -118,7 +118,8 @@ impl<'m> Node<'m> {
         seen
     }
 
-    /// in + originated = out + dropped + punted.
+    /// Of frames: in + originated = out + dropped + consumed + punted. Of each ISP's packets and octets at each point:
+    /// received + originated + extra fragments = sent + dropped + consumed.
     fn balance(&self) {
         let ports = || (0..PORT_SLOTS as u16).map(PortId);
         let sum = |counter| ports().map(|port| self.memory.port(port, counter)).sum::<u64>();
@@ -126,7 +127,7 @@ impl<'m> Node<'m> {
         let dropped: u64 = ports().flat_map(drops).sum();
         assert_eq!(
             sum(PortCounter::RxFrames) + sum(PortCounter::Originated),
-            sum(PortCounter::TxFrames) + sum(PortCounter::Punted) + dropped,
+            sum(PortCounter::TxFrames) + sum(PortCounter::Punted) + sum(PortCounter::Consumed) + dropped,
         );
         let by_isp: u64 = self
             .slots()
@@ -135,6 +136,27 @@ impl<'m> Node<'m> {
             })
             .sum();
         assert_eq!(by_isp, dropped);
+        for (isp, slot) in self.memory.isps() {
+            for point in Point::ALL {
+                let sum = |tallies: [Tally; 3]| {
+                    tallies.map(|tally| self.memory.tally(slot, point, tally)).into_iter().fold(
+                        Traffic::default(),
+                        |sum, tally| Traffic {
+                            packets: sum.packets + tally.packets,
+                            octets: sum.octets + tally.octets,
+                        },
+                    )
+                };
+                assert_eq!(
+                    sum([Tally::Received, Tally::Originated, Tally::ExtraFragments]),
+                    sum([Tally::Sent, Tally::Dropped, Tally::Consumed]),
+                    "{isp} {point:?}"
+                );
+            }
+            let dropped = Point::ALL.map(|point| self.memory.tally(slot, point, Tally::Dropped).packets);
+            let reasons = DropReason::ALL.iter().map(|&reason| self.memory.isp_drops(slot, reason));
+            assert_eq!(dropped.iter().sum::<u64>(), reasons.sum::<u64>(), "{isp}: every drop has its reason");
+        }
     }
 
     fn slots(&self) -> impl Iterator<Item = (u32, IspSlot)> {
@@ -146,9 +168,11 @@ impl<'m> Node<'m> {
         let mut all = Counters::new();
         for (isp, slot) in self.slots() {
             for point in Point::ALL {
-                let traffic = self.memory.traffic(slot, point);
-                all.insert(Counter::Packets(isp, point), traffic.packets);
-                all.insert(Counter::Octets(isp, point), traffic.octets);
+                for tally in Tally::ALL {
+                    let traffic = self.memory.tally(slot, point, tally);
+                    all.insert(Counter::Packets(isp, point, tally), traffic.packets);
+                    all.insert(Counter::Octets(isp, point, tally), traffic.octets);
+                }
             }
             for &reason in DropReason::ALL {
                 all.insert(Counter::IspDrop(isp, reason), self.memory.isp_drops(slot, reason));
@@ -169,7 +193,7 @@ impl<'m> Node<'m> {
     }
 }
 
-const PORT_COUNTERS: [(PortCounter, &str); 8] = [
+const PORT_COUNTERS: [(PortCounter, &str); 9] = [
     (PortCounter::RxFrames, "rx_frames"),
     (PortCounter::RxOctets, "rx_octets"),
     (PortCounter::TxFrames, "tx_frames"),
@@ -178,7 +202,43 @@ const PORT_COUNTERS: [(PortCounter, &str); 8] = [
     (PortCounter::Originated, "originated"),
     (PortCounter::SwitchedPackets, "switched_packets"),
     (PortCounter::SwitchedOctets, "switched_octets"),
+    (PortCounter::Consumed, "consumed"),
 ];
+
+/// Gives a node one frame and compares what is sent, octet for octet, and every counter but those of received and sent
+/// frames, which follow from it: these grew by so much.
+pub(crate) fn check_grown(
+    name: &str,
+    node: &mut Node<'_>,
+    port: u16,
+    frame: &[u8],
+    sent: &[(u16, Vec<u8>)],
+    grown: &[(Counter, u64)],
+) {
+    let mut counters = node.counters();
+    let seen = node.take(port, &[frame.to_vec()]);
+    assert_eq!(seen, Seen { sent: sent.to_vec(), ..Seen::default() }, "{name}");
+    let mut count = |counter, amount| *counters.entry(counter).or_default() += amount;
+    count(Counter::Port(port, "rx_frames"), 1);
+    count(Counter::Port(port, "rx_octets"), frame.len() as u64);
+    for (by, octets) in sent {
+        count(Counter::Port(*by, "tx_frames"), 1);
+        count(Counter::Port(*by, "tx_octets"), octets.len() as u64);
+    }
+    grown.iter().for_each(|&(counter, amount)| count(counter, amount));
+    assert_eq!(node.counters(), counters, "{name}");
+}
+
+/// Both counters of a part of an account.
+pub(crate) fn account(
+    isp: u32,
+    point: Point,
+    tally: Tally,
+    packets: u64,
+    octets: u64,
+) -> [(Counter, u64); 2] {
+    [(Counter::Packets(isp, point, tally), packets), (Counter::Octets(isp, point, tally), octets)]
+}
 
 /// What a row expects of its one frame.
 #[derive(Clone, Debug)]
@@ -208,8 +268,10 @@ pub(crate) fn check(name: &str, node: &mut Node<'_>, port: u16, frame: &[u8], ex
         Expected::Sent(by, octets, (isp, point, ip)) => {
             count(Counter::Port(by, "tx_frames"), 1);
             count(Counter::Port(by, "tx_octets"), octets.len() as u64);
-            count(Counter::Packets(isp, point), 1);
-            count(Counter::Octets(isp, point), ip);
+            for tally in [Tally::Received, Tally::Sent] {
+                count(Counter::Packets(isp, point, tally), 1);
+                count(Counter::Octets(isp, point, tally), ip);
+            }
             wanted.sent.push((by, octets));
         }
         Expected::Switched(by, octets, ip) => {
@@ -226,9 +288,26 @@ pub(crate) fn check(name: &str, node: &mut Node<'_>, port: u16, frame: &[u8], ex
         Expected::Dropped(isp, reason) => {
             count(Counter::IspDrop(isp, reason), 1);
             count(Counter::PortDrop(port, reason), 1);
+            if isp != 0 {
+                count_dropped(node, isp, counters.clone(), &mut counters);
+            }
         }
     }
     counters.retain(|_, count| *count > 0);
     assert_eq!(seen, wanted, "{name}");
     assert_eq!(node.counters(), counters, "{name}");
+}
+
+/// Adds a packet that an ISP's account received and dropped: at one point, whichever the node says, with all its octets.
+fn count_dropped(node: &Node<'_>, isp: u32, before: Counters, counters: &mut Counters) {
+    let now = node.counters();
+    let of = |counters: &Counters, counter| counters.get(&counter).copied().unwrap_or_default();
+    let grown = |counter| of(&now, counter) - of(&before, counter);
+    let mut points = Point::ALL.into_iter().filter(|&p| grown(Counter::Packets(isp, p, Tally::Received)) > 0);
+    let point = points.next().expect("the drop of an ISP's packet is in its account");
+    let octets = grown(Counter::Octets(isp, point, Tally::Received));
+    for tally in [Tally::Received, Tally::Dropped] {
+        *counters.entry(Counter::Packets(isp, point, tally)).or_default() += 1;
+        *counters.entry(Counter::Octets(isp, point, tally)).or_default() += octets;
+    }
 }

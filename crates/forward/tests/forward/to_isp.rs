@@ -1,6 +1,7 @@
 //! Headend, from access ports.
 
 use contract::counters::Point::HeadendToIsp;
+use contract::counters::Tally;
 use contract::{Change, DropReason, PortId, PortKind, PuntReason, Settings, TtlModel};
 
 use crate::frames::*;
@@ -323,6 +324,10 @@ fn a_packet_counts_when_it_is_accepted_and_as_a_drop_when_it_is_refused() {
     let arp = ethernet([0xff; 6], ANNA, &[], ARP, &[0; 28]);
     assert!(node.take_refused(ACCESS, &arp).punted.is_empty());
     let expected = [
+        (Counter::Packets(ALPHA, HeadendToIsp, Tally::Received), 1),
+        (Counter::Octets(ALPHA, HeadendToIsp, Tally::Received), 28),
+        (Counter::Packets(ALPHA, HeadendToIsp, Tally::Dropped), 1),
+        (Counter::Octets(ALPHA, HeadendToIsp, Tally::Dropped), 28),
         (Counter::IspDrop(0, DropReason::PuntLimited), 1),
         (Counter::IspDrop(ALPHA, DropReason::TxRefused), 1),
         (Counter::Port(ACCESS, "rx_frames"), 2),

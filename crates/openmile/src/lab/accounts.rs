@@ -136,7 +136,7 @@ impl Snapshot {
     }
 
     fn at_nodes(&self, isp: Asn, way: Way, headend: bool) -> Traffic {
-        let through = |at: api::Account| at.sent;
+        let through = |at: api::Account| less(at.received, at.dropped);
         self.sum(isp, |row| match (way, headend) {
             (Way::ToIsp, true) => row.headend_to_isp.sent,
             (Way::ToIsp, false) => through(row.tailend_to_isp),
