@@ -72,6 +72,9 @@ fn grown(
     grown
 }
 
+/// A port and a frame.
+type Frame = (u16, Vec<u8>);
+
 struct Row<'a> {
     name: &'a str,
     port: u16,
@@ -81,7 +84,7 @@ struct Row<'a> {
     point: Point,
     reason: DropReason,
     /// The port and frame of the answer, and the IP packet in it.
-    answer: Option<((u16, Vec<u8>), Point, &'a [u8])>,
+    answer: Option<(Frame, Point, &'a [u8])>,
 }
 
 impl Row<'_> {
@@ -231,9 +234,9 @@ fn without_an_address_of_its_version_nothing_is_sent() {
     let words = words();
     let mut node = node(&words);
     let expired = from_anna(&udp(ANNAS, HOST, 1, b""));
-    assert!(node.take(ACCESS, &[expired.clone()]).sent.is_empty());
+    assert!(node.take(ACCESS, std::slice::from_ref(&expired)).sent.is_empty());
     node.install(roles());
-    assert_eq!(node.take(ACCESS, &[expired.clone()]).sent.len(), 1);
+    assert_eq!(node.take(ACCESS, std::slice::from_ref(&expired)).sent.len(), 1);
     let emil = |packet: &[u8]| {
         ethernet(ours(LINE), EMIL, &[(SERVICE, 200), (VLAN, 300)], ether_type(packet), packet)
     };
@@ -350,7 +353,7 @@ fn an_answer_that_cannot_be_made_or_sent_is_none() {
     let mut node = with_roles(&words);
     let expired = labelled(20, 9, &udp(ANNAS, HOST, 1, b""));
     node.port(BB0, PortKind::Backbone, ours(BB0), BACKBONE_MTU, false);
-    assert!(node.take(BB0, &[expired.clone()]).sent.is_empty(), "no way back");
+    assert!(node.take(BB0, std::slice::from_ref(&expired)).sent.is_empty(), "no way back");
     node.port(BB0, PortKind::Backbone, ours(BB0), 100, true);
     let long = labelled(20, 9, &udp(ANNAS6, HOST6, 1, &[0; 500]));
     assert!(node.take(BB0, &[long]).sent.is_empty(), "an error over IPv6 that does not fit");

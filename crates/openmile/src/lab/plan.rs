@@ -155,14 +155,14 @@ impl Plan {
         self.hosts_of(HostKind::Isp).find(|host| host.isp == isp)
     }
 
-    /// The nodes' addresses towards subscribers and ISPs: gateways and handoffs.
-    pub(super) fn edge_addresses(&self) -> Vec<IpAddr> {
+    /// The nodes' addresses towards subscribers and ISPs, gateways and handoffs, each in its ISP's address space.
+    pub(super) fn edge_addresses(&self) -> Vec<(Asn, IpAddr)> {
         let isps = self.network.isps().iter();
         isps.flat_map(|isp| {
             let v4 = isp.handoffs.iter().filter_map(|h| Some(IpAddr::V4(h.ipv4?.address.addr())));
             let v6 = isp.handoffs.iter().filter_map(|h| Some(IpAddr::V6(h.ipv6?.address.addr())));
             let pools = isp.headends.iter().flat_map(|headend| &headend.pools).map(|pool| pool.gateway);
-            v4.chain(v6).chain(pools).collect::<Vec<_>>()
+            v4.chain(v6).chain(pools).map(|address| (isp.asn, address)).collect::<Vec<_>>()
         })
         .collect()
     }
