@@ -33,6 +33,15 @@ pub(super) enum Way {
     ToSubscriber,
 }
 
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ToIsp => "to ISP",
+            Self::ToSubscriber => "to subscriber",
+        })
+    }
+}
+
 /// One ISP's traffic one way between two snapshots.
 #[derive(Clone, Debug)]
 pub(super) struct Account {

@@ -3,7 +3,7 @@
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::place::Places;
+use super::place::{Place, Places};
 use super::plan::{Cable, Host, HostKind, Plan, PortName};
 use crate::netlink::configure::Via;
 use crate::netlink::{Netlink, NetlinkError};
@@ -43,11 +43,25 @@ pub(super) async fn namespaces(plan: &Plan) -> Result<Places, NetlinkError> {
 }
 
 /// An ISP's host forwards between its subscribers. That a packet leaves by the device it came by is no mistake there.
-const ROUTER: [(&str, &str); 4] = [
+/// Like any router it spreads flows over its links and sends nothing to where there is no carrier (nor where nobody answers: `uplinks`).
+const ROUTER: [(&str, &str); 6] = [
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
     ("ipv4/conf/all/send_redirects", "0"),
     ("ipv4/conf/default/send_redirects", "0"),
+    ("ipv4/fib_multipath_hash_policy", "1"),
+    ("ipv6/fib_multipath_hash_policy", "1"),
+];
+
+/// Of an ISP's router's links: whoever was not heard for a second is asked, thrice, a second later. It keeps its IPv6
+/// addresses while a link is down.
+const ROUTER_LINK: [(&str, &str); 6] = [
+    ("neigh/{}/base_reachable_time_ms", "1000"),
+    ("neigh/{}/delay_first_probe_time", "1"),
+    ("neigh/{}/retrans_time_ms", "300"),
+    ("neigh/{}/ucast_solicit", "3"),
+    ("neigh/{}/mcast_resolicit", "0"),
+    ("conf/{}/ignore_routes_with_linkdown", "1"),
 ];
 
 /// Lays the cables. `base` is a socket in the namespace where they are made.
@@ -76,7 +90,15 @@ pub(super) async fn cables(plan: &Plan, places: &Places, base: &Netlink) -> Resu
             } else {
                 connect(places, base, [(&link.at.node, &link.at.port), (&host.name, &device)]).await?;
             }
-            let netlink = &places.at(&host.name)?.netlink;
+            let Place { namespace, netlink } = places.at(&host.name)?;
+            if host.kind == HostKind::Isp {
+                for (sysctl, value) in ROUTER_LINK {
+                    let sysctl = sysctl.replace("{}", &device);
+                    namespace.set_sysctl(&format!("ipv4/{sysctl}"), value)?;
+                    namespace.set_sysctl(&format!("ipv6/{sysctl}"), value)?;
+                }
+                namespace.set_sysctl(&format!("ipv6/conf/{device}/keep_addr_on_down"), "1")?;
+            }
             netlink.set_up(netlink.link(&device).await?.index, true).await?;
         }
     }

@@ -87,6 +87,11 @@ impl Hosts {
         end.ok_or_else(|| miette!("{name} has no address of this version"))
     }
 
+    /// Whose a host is.
+    pub(super) fn isp_of(&self, name: &str) -> Option<Asn> {
+        self.0.get(name).map(|at_work| at_work.host.isp)
+    }
+
     /// What marks the payloads of a host's ISP.
     pub(super) fn mark(&self, name: &str) -> IspMark {
         self.0.get(name).map_or(IspMark::NOBODY, |at_work| at_work.mark)

@@ -16,10 +16,11 @@ use super::hosts::Hosts;
 use super::outside::{INTERRUPTED, STOP, StopSignals};
 use super::place::Places;
 use super::plan::{self, Plan};
+use super::scenario::{Lab, Scenario, Selection};
 use super::screen::{Step, heading};
 use super::traffic::{self, Kind, Outcome, Patience, Volume};
 use super::watch::Nodes;
-use super::{LabArgs, build, isolation, report, restart, services, spoof};
+use super::{LabArgs, build, failover, isolation, report, services, spoof, uplinks};
 use crate::netlink::Netlink;
 
 /// Where the lab keeps the network file, for its nodes.
@@ -29,7 +30,7 @@ const DIRECTORY: &str = "/run/lab";
 pub(super) fn run(args: &LabArgs) -> miette::Result<ExitCode> {
     super::sandbox::die_with_parent()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
-    let done = runtime.block_on(work(args));
+    let done = tokio::task::LocalSet::new().block_on(&runtime, work(args));
     // Threads that still wait for something end with the process.
     runtime.shutdown_background();
     done
@@ -59,10 +60,12 @@ async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
     let mut stop = std::pin::pin!(stopped(StopSignals::new()?));
     let plan = plan()?;
     let places = build_all(&plan).await?;
-    let mut daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join("lab.toml"))?;
+    let daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join("lab.toml"))?;
+    let nodes = Nodes::new(&plan);
+    let lab = Lab { plan: &plan, places: &places, daemons: &daemons, nodes: &nodes };
     let mut checks = Checks::default();
     let mut ended = tokio::select! {
-        done = run_all(&plan, &places, &mut checks) => done.map(|()| None),
+        done = run_all(lab, &args.selection, &mut checks) => done.map(|()| None),
         report = daemons.one_ended() => Err(report),
         () = &mut stop => Ok(Some(INTERRUPTED)),
     };
@@ -105,31 +108,39 @@ fn verdict(checks: &Checks) -> ExitCode {
     if hold == all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn run_all(plan: &Plan, places: &Places, checks: &mut Checks) -> miette::Result<()> {
-    let nodes = Nodes::new(plan);
-    converge(plan, &nodes).await?;
+async fn run_all(lab: Lab<'_>, selection: &Selection, checks: &mut Checks) -> miette::Result<()> {
+    let Lab { plan, places, nodes, .. } = lab;
+    converge(plan, nodes).await?;
     let step = Step::begin("addresses");
     let mut hosts = Hosts::start(plan, places)?;
     let labels = Watch::start(plan, places, true)?;
     let pairs = hosts.first_packets(plan).await?;
     step.done(&format!("{pairs} pairs of subscriber and ISP had their first answer, by IPv4 and IPv6"));
-    labels.check_labels(&nodes, checks).await?;
+    labels.check_labels(nodes, checks).await?;
     let bare = Watch::start(plan, places, false)?;
-    carry(plan, &nodes, &mut hosts, checks).await?;
-    let step = Step::begin("services");
-    services::check(plan, &hosts, checks).await?;
-    step.done("the same addresses at several ISPs, neighbours of one ISP");
-    let step = Step::begin("isolation");
-    let before = Snapshot::take(&nodes, &mut hosts).await?;
-    isolation::check(plan, places, &nodes, &mut hosts, checks).await?;
-    spoof::check(plan, &nodes, &mut hosts, checks).await?;
-    step.done("everybody tried what must not work");
-    restart::check(plan, &nodes, &hosts, checks).await?;
+    if selection.has(Scenario::Traffic) {
+        carry(plan, nodes, &mut hosts, checks).await?;
+    }
+    if selection.has(Scenario::Services) {
+        let step = Step::begin("services");
+        services::check(plan, &hosts, checks).await?;
+        step.done("the same addresses at several ISPs, neighbours of one ISP");
+    }
+    if selection.has(Scenario::Isolation) {
+        let step = Step::begin("isolation");
+        let before = Snapshot::take(nodes, &mut hosts).await?;
+        isolation::check(plan, places, nodes, &mut hosts, checks).await?;
+        spoof::check(plan, nodes, &mut hosts, checks).await?;
+        step.done("everybody tried what must not work");
+        let after = Snapshot::take(nodes, &mut hosts).await?;
+        report::drops(&after.drops_since(&before), "while everybody tried what must not work");
+    }
+    if selection.has(Scenario::Failover) {
+        failover::check(lab, &hosts, checks).await?;
+    }
+    // These have watched all the time.
     isolation::check_recorders(&mut hosts, checks)?;
-    bare.check_bare(checks)?;
-    let after = Snapshot::take(&nodes, &mut hosts).await?;
-    report::drops(&after.drops_since(&before), "while everybody tried what must not work");
-    Ok(())
+    bare.check_bare(checks)
 }
 
 async fn converge(plan: &Plan, nodes: &Nodes) -> miette::Result<()> {
@@ -140,7 +151,7 @@ async fn converge(plan: &Plan, nodes: &Nodes) -> miette::Result<()> {
     let sessions = nodes.sessions(plan, &step).await?;
     step.done(&format!("{sessions} LDP sessions"));
     let step = Step::begin("LSPs");
-    let lsps = nodes.lsps(plan, &step).await?;
+    let lsps = nodes.lsps(plan, Some(&step)).await?;
     step.done(&format!("{lsps} LSPs are complete from end to end"));
     Ok(())
 }
@@ -207,6 +218,7 @@ async fn build_all(plan: &Plan) -> miette::Result<Places> {
     step.done(&format!("{} places, {} cables", places.len(), plan.cables.len()));
     let step = Step::begin("routes");
     build::addresses(plan, &places).await.into_diagnostic()?;
+    uplinks::start(plan, &places).into_diagnostic()?;
     step.done(&format!("{} static routes between the nodes stand in for an IGP", plan.routes.len()));
     Ok(places)
 }

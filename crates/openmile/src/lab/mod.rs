@@ -16,7 +16,9 @@ mod backbone;
 mod build;
 mod checks;
 mod daemons;
+mod failover;
 mod hosts;
+mod igp;
 mod inside;
 mod isolation;
 mod kernel;
@@ -27,12 +29,13 @@ mod plan;
 mod reach;
 mod recorder;
 mod report;
-mod restart;
 mod sandbox;
+mod scenario;
 mod screen;
 mod services;
 mod spoof;
 mod traffic;
+mod uplinks;
 mod watch;
 
 use std::path::PathBuf;
@@ -48,6 +51,8 @@ pub(crate) struct LabArgs {
     /// The lab's name, to have several at a time
     #[arg(long, default_value = "lab")]
     name: String,
+    #[command(flatten)]
+    selection: scenario::Selection,
     #[command(subcommand)]
     command: Option<LabCommand>,
 }
@@ -108,6 +113,7 @@ impl LabArgs {
         if self.keep {
             command.arg("--keep");
         }
+        command.args(self.selection.arguments());
         command.args(["stage", stage.name()]);
         command
     }

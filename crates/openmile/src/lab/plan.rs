@@ -21,7 +21,12 @@ const CABLES: &[[(&str, &str); 2]] = &[
     [("head1", "bb1"), ("transit1", "head1")],
     [("transit1", "tail0"), ("tail1", "bb0")],
     [("transit1", "tail1"), ("tail2", "bb0")],
+    // The long way round, for when one of the two above is lost.
+    [("tail1", "bb1"), ("tail2", "bb1")],
 ];
+
+/// Handoff ports with a switch between them and the ISP, so that the ISP may fall silent while the port has its carrier.
+const SWITCHED: &[(&str, &str)] = &[("tail1", "alpha0")];
 
 /// What the ISPs' hosts serve beside their handoff addresses.
 const SERVICES: &[(&str, &[&str])] = &[
@@ -41,7 +46,7 @@ pub(super) struct Plan {
     pub(super) cables: Vec<Cable>,
     /// The nodes' static routes, which stand in for an IGP.
     pub(super) routes: Vec<NodeRoute>,
-    /// Access ports that several subscribers share.
+    /// Access and handoff ports with an Ethernet switch between them and their hosts.
     pub(super) segments: Vec<PortName>,
     /// Subscribers and ISPs.
     pub(super) hosts: Vec<Host>,
@@ -130,10 +135,16 @@ impl Plan {
             |port: &PortName, hosts: &[Host]| hosts.iter().filter(|h| h.links[0].at == *port).count() > 1;
         let mut segments: Vec<_> =
             hosts.iter().map(|host| host.links[0].at.clone()).filter(|port| shared(port, &hosts)).collect();
+        segments.extend(SWITCHED.iter().map(|(node, port)| PortName::new(node, port)));
         segments.sort();
         segments.dedup();
         hosts.extend(network.isps().iter().map(isp_host));
         Ok(Self { network, cables, routes, segments, hosts })
+    }
+
+    /// The routes between the nodes while there are only these cables.
+    pub(super) fn routes_over(&self, cables: &[Cable]) -> Vec<NodeRoute> {
+        routes::between_nodes(&self.network, cables)
     }
 
     /// The node at the other end of a node's backbone port.
@@ -189,6 +200,13 @@ impl Host {
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let links = self.links.iter().flat_map(|link| link.addresses.iter().map(IpNet::addr));
         self.services.iter().copied().chain(links)
+    }
+}
+
+impl PortName {
+    /// A port of a node.
+    pub(super) fn new(node: &str, port: &str) -> Self {
+        Self { node: node.to_owned(), port: port.to_owned() }
     }
 }
 

@@ -3,7 +3,7 @@
 use api::DropRow;
 use miette::IntoDiagnostic;
 
-use super::accounts::{Account, Snapshot, Way};
+use super::accounts::{Account, Snapshot};
 use super::checks::Checks;
 use super::plan::{Cable, Plan};
 use super::screen::heading;
@@ -31,16 +31,12 @@ pub(super) fn accounts(accounts: &[Account]) {
     let mut table = table(header);
     for account in accounts {
         let [(packets, octets), (to_hosts, octets_to_hosts)] = account.differences();
-        let way = match account.way {
-            Way::ToIsp => "to ISP",
-            Way::ToSubscriber => "to subscriber",
-        };
         let row = |unit: &str, figures: [u64; 3], [between, to_hosts]: [i128; 2]| {
             let figures = figures.map(grouped);
             let [headend, tailend, hosts] = figures;
             [
                 account.isp.clone(),
-                way.to_owned(),
+                account.way.to_string(),
                 unit.to_owned(),
                 headend,
                 tailend,

@@ -76,9 +76,9 @@ impl Nodes {
     }
 
     /// Waits until every LSP is complete at every node on its way.
-    pub(super) async fn lsps(&self, plan: &Plan, step: &Step) -> miette::Result<usize> {
+    pub(super) async fn lsps(&self, plan: &Plan, step: Option<&Step>) -> miette::Result<usize> {
         let expected = expected_rows(plan);
-        self.wait_all(LSPS, "LSPs", Some(step), &async |node: &str, client: &Client| {
+        self.wait_all(LSPS, "LSPs", step, &async |node: &str, client: &Client| {
             missing_rows(client, node, &expected).await
         })
         .await?;

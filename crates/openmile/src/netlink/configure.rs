@@ -37,6 +37,12 @@ impl Netlink {
         added.map_err(|error| NetlinkError::of(format!("route to {to}"), error))
     }
 
+    /// Adds a static route in place of the one that there is, if there is one.
+    pub(crate) async fn replace_route(&self, to: IpNet, via: &[Via]) -> Result<(), NetlinkError> {
+        let added = self.handle().route().add(route(to, via)?).replace().execute().await;
+        added.map_err(|error| NetlinkError::of(format!("route to {to} replaced"), error))
+    }
+
     /// Removes what [`Self::add_route`] added.
     pub(crate) async fn remove_route(&self, to: IpNet, via: &[Via]) -> Result<(), NetlinkError> {
         let removed = self.handle().route().del(route(to, via)?).execute().await;

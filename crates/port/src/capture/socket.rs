@@ -48,6 +48,8 @@ impl Capture {
     pub fn next_frame(&mut self) -> io::Result<Option<Captured<'_>>> {
         let received = match receive(&self.socket, &mut self.buffer[BesideTag::LEN..]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            // Said once when the device goes down; frames come again once it is up.
+            Err(error) if error.kind() == io::ErrorKind::NetworkDown => return Ok(None),
             received => received?,
         };
         let (len, direction, beside) = received;

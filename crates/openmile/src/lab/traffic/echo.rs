@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::tag::Tag;
 use super::{End, Flow, Patience, socket, udp, wrong};
@@ -50,31 +49,6 @@ pub(in crate::lab) fn echo_once(from: &End, to: IpAddr, tag: Tag, patience: Pati
         }
     }
     Ok(())
-}
-
-/// One echo after the other, until told to stop: how many were asked for and how many were answered.
-pub(in crate::lab) fn pulse(
-    from: &End,
-    to: IpAddr,
-    tag: Tag,
-    stop: &AtomicBool,
-    patience: Patience,
-) -> io::Result<(u64, u64)> {
-    let socket = socket::echo(from)?;
-    socket.connect((to, 0))?;
-    let echo = Echo { socket, v6: to.is_ipv6(), tag, requests: 1, patience };
-    let (mut asked, mut answered) = (0, 0);
-    while !stop.load(Relaxed) {
-        echo.socket.send(&echo.request(asked))?;
-        asked += 1;
-        let mut message = [0; HEADER + PAYLOAD + 1];
-        if socket::readable_within(&echo.socket, patience.next()?)? {
-            let len = echo.socket.recv(&mut message)?;
-            echo.reply(&message[..len])?;
-            answered += 1;
-        }
-    }
-    Ok((asked, answered))
 }
 
 impl Echo {

@@ -6,6 +6,7 @@
 
 mod echo;
 pub(super) mod socket;
+pub(super) mod steady;
 pub(super) mod tag;
 mod tcp;
 mod udp;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::netlink::NetlinkError;
 use crate::netlink::namespace::Namespace;
-pub(super) use echo::{echo_once, echo_request, pulse};
+pub(super) use echo::{echo_once, echo_request};
 use tag::{IspMark, Tag};
 
 /// An end of a flow.

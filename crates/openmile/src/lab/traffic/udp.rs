@@ -13,7 +13,7 @@ const WINDOW: u64 = 8;
 /// A receipt is sent for this many datagrams.
 const RECEIPT: u64 = 4;
 /// Where the datagram's number stands: after the tag.
-const NUMBER: std::ops::Range<usize> = 8..16;
+pub(super) const NUMBER: std::ops::Range<usize> = 8..16;
 
 /// A flow whose sockets are open.
 pub(super) struct Udp {
