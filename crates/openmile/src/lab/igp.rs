@@ -45,7 +45,9 @@ impl Igp {
         at: &PortName,
         up: bool,
     ) -> Result<(), NetlinkError> {
-        let Some(number) = plan.cables.iter().position(|cable| cable.ends.contains(at)) else { return Ok(()) };
+        let Some(number) = plan.cables.iter().position(|cable| cable.ends.contains(at)) else {
+            return Ok(());
+        };
         let before = self.routes(plan);
         match up {
             true => self.cut.remove(&number),

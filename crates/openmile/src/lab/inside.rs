@@ -60,9 +60,10 @@ async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
     let mut stop = std::pin::pin!(stopped(StopSignals::new()?));
     let plan = plan()?;
     let places = build_all(&plan).await?;
+    let uplinks = uplinks::start(&plan, &places).into_diagnostic()?;
     let daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join("lab.toml"))?;
     let nodes = Nodes::new(&plan);
-    let lab = Lab { plan: &plan, places: &places, daemons: &daemons, nodes: &nodes };
+    let lab = Lab { plan: &plan, places: &places, daemons: &daemons, nodes: &nodes, uplinks: &uplinks };
     let mut checks = Checks::default();
     let mut ended = tokio::select! {
         done = run_all(lab, &args.selection, &mut checks) => done.map(|()| None),
@@ -218,7 +219,6 @@ async fn build_all(plan: &Plan) -> miette::Result<Places> {
     step.done(&format!("{} places, {} cables", places.len(), plan.cables.len()));
     let step = Step::begin("routes");
     build::addresses(plan, &places).await.into_diagnostic()?;
-    uplinks::start(plan, &places).into_diagnostic()?;
     step.done(&format!("{} static routes between the nodes stand in for an IGP", plan.routes.len()));
     Ok(places)
 }

@@ -3,6 +3,7 @@
 use super::daemons::Daemons;
 use super::place::Places;
 use super::plan::Plan;
+use super::uplinks::Uplinks;
 use super::watch::Nodes;
 
 /// A part of the lab that can be run by itself.
@@ -65,6 +66,8 @@ pub(super) struct Lab<'a> {
     pub(super) daemons: &'a Daemons<'a>,
     /// The nodes' APIs.
     pub(super) nodes: &'a Nodes,
+    /// What the ISPs' routers send by.
+    pub(super) uplinks: &'a Uplinks,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{Counters, ShowWhat};
-use miette::IntoDiagnostic;
+use miette::{IntoDiagnostic, miette};
 
 use super::process::Process;
 use crate::lab::accounts::Way;
@@ -41,6 +41,9 @@ enum Kind {
     /// One of a node's processes is killed; its supervisor starts it again.
     ProcessKilled { node: &'static str, process: Process },
 }
+
+/// How long an ISP's router may take to use a link again: a tailend asks for its next hop every second.
+const UPLINKS: Duration = Duration::from_secs(15);
 
 const ALL: &[&str] = &["alpha", "beta"];
 const ALPHA: &[&str] = &["alpha"];
@@ -155,7 +158,11 @@ impl Misfortune {
             Kind::NodeKilled { node } | Kind::NodeStopped { node } => lab.daemons.start_one(node)?,
             Kind::ProcessKilled { .. } => {}
         }
-        lab.nodes.lsps(lab.plan, None).await.map(drop)
+        lab.nodes.lsps(lab.plan, None).await?;
+        let used = tokio::time::timeout(UPLINKS, lab.uplinks.all_used()).await;
+        used.map_err(|_| {
+            miette!("an ISP's router had no answer from a tailend within {} s", UPLINKS.as_secs())
+        })
     }
 
     /// Packets to the ISP that went by what fails, as counted behind it; `None` where it takes no share of its own.
@@ -166,7 +173,7 @@ impl Misfortune {
         let counters: Counters =
             lab.nodes.client(tailend)?.show(ShowWhat::Counters).await.into_diagnostic()?;
         let of_isp = counters.isps.iter().filter(|row| self.concerns.contains(&row.isp_name.as_str()));
-        Ok(of_isp.map(|row| row.tailend_to_isp.packets).next())
+        Ok(of_isp.map(|row| row.tailend_to_isp.sent.packets).next())
     }
 }
 

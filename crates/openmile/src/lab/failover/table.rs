@@ -8,7 +8,8 @@ use crate::table::{finish, table};
 /// Prints them.
 pub(super) fn print(trials: &[Trial]) {
     heading("Failover under traffic: 100 packets a second for each subscriber, IP version and direction");
-    let header = ["what fails", "ISP", "direction", "recovered", "lost", "of", "twice", "lost on return", "of"];
+    let header =
+        ["what fails", "ISP", "direction", "recovered", "lost", "of", "twice", "lost on return", "of"];
     let mut table = table(header);
     for trial in trials {
         let fates = trial.failed.iter().zip(&trial.returned);
@@ -32,5 +33,7 @@ pub(super) fn print(trials: &[Trial]) {
         }
     }
     print!("{}", finish(table, &[3, 4, 5, 6, 7, 8]));
-    println!("recovered: from the failure to the first packet after which nothing is lost; -: nothing was lost");
+    println!(
+        "recovered: from the failure to the first packet after which nothing is lost; -: nothing was lost"
+    );
 }

@@ -90,10 +90,8 @@ impl Steady {
     pub(in crate::lab) fn start(pairs: &[(String, Pair)]) -> io::Result<Self> {
         let (mut streams, mut senders, mut receivers) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (isp, pair)) in pairs.iter().enumerate() {
-            let ways = [
-                (Way::ToIsp, &pair.subscriber, &pair.isp),
-                (Way::ToSubscriber, &pair.isp, &pair.subscriber),
-            ];
+            let ways =
+                [(Way::ToIsp, &pair.subscriber, &pair.isp), (Way::ToSubscriber, &pair.isp, &pair.subscriber)];
             for (place, (way, from, to)) in ways.into_iter().enumerate() {
                 let (sender, receiver) = sockets(from, to)?;
                 senders.push(sender);
