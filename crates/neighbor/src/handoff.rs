@@ -1,7 +1,7 @@
 //! Next hops behind handoffs: resolving and probing them, answering for our own addresses.
 //!
 //! **Next hops** are asked for as long as the handoff is there (see [`monitor`]); the tailend offers a label for a
-//! handoff only while one answers.
+//! handoff only while all of them answer. One that fails again and again is held down for a while (see [`damping`]).
 //!
 //! **Our own addresses** are answered for to whoever asks from the handoff's subnet, from a link-local address or from
 //! the next hop's. They are announced twice when the port comes up or a handoff is added (RFC 5227 §2.3, RFC 4861
@@ -12,6 +12,7 @@
 //! TODO-correctness(RFC 4862 §5.4, RFC 5227 §2.1): addresses are used without probing for a duplicate first; it shows
 //! as a conflict when the other station defends itself against the announcement.
 
+mod damping;
 mod monitor;
 mod types;
 
@@ -25,8 +26,10 @@ use crate::limit::{Bucket, DEFENSE, Rate};
 use crate::outbox::Outbox;
 use crate::packet::{self, Message, Station};
 use crate::{Counters, Ignored, Neighbor};
+use damping::Damping;
+pub use damping::DampingSettings;
 use monitor::{Input, Monitor, Output};
-pub use types::{HandoffConfig, HandoffEvent, HandoffSettings};
+pub use types::{HandoffConfig, HandoffEvent, HandoffHealth, HandoffSettings};
 
 /// Answers to the next hops of a handoff, and to all others there together.
 const ANSWERS: Rate = Rate { every: Duration::from_millis(20), burst: 100 };
@@ -45,6 +48,7 @@ pub struct HandoffNeighbors {
     outbox: Outbox,
     events: VecDeque<HandoffEvent>,
     counters: Counters,
+    random: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -52,8 +56,13 @@ struct Handoff {
     config: HandoffConfig,
     /// One for each IP version that is carried.
     monitors: [Option<Monitor>; 2],
-    /// The next hops' Ethernet addresses as the last event had them.
-    reported: [Option<MacAddr>; 2],
+    /// The next hops' Ethernet addresses as the last event had them, and until when it was held down.
+    reported: ([Option<MacAddr>; 2], Option<Tick>),
+    /// Whether every next hop answers.
+    whole: bool,
+    damping: Damping,
+    /// When it last came up or went down.
+    since: Tick,
     /// How often our addresses are still to be announced, and when next.
     announcements: (u8, Tick),
     answers: Bucket,
@@ -64,7 +73,17 @@ struct Handoff {
 impl Handoff {
     fn due(&self) -> Option<Tick> {
         let announcement = Some(self.announcements.1).filter(|_| self.announcements.0 > 0);
-        self.monitors.iter().flatten().map(|monitor| monitor.due).chain(announcement).min()
+        let monitors = self.monitors.iter().flatten().map(|monitor| monitor.due);
+        monitors.chain(announcement).chain(self.damping.held_until()).min()
+    }
+
+    fn is_up(&self) -> bool {
+        self.whole && self.damping.held_until().is_none()
+    }
+
+    fn answers(&self) -> bool {
+        let mut monitors = self.monitors.iter().flatten().peekable();
+        monitors.peek().is_some() && monitors.all(|monitor| monitor.phase.mac().is_some())
     }
 
     fn monitor(&self, family_of: IpAddr) -> Option<&Monitor> {
@@ -89,8 +108,16 @@ impl HandoffNeighbors {
         // What is due must come to be due later than now.
         settings.probe_interval = settings.probe_interval.max(Duration::from_millis(1));
         settings.misses = settings.misses.max(1);
-        settings.confirm_interval = settings.confirm_interval.max(Duration::from_millis(1));
-        Self { settings, ..Self::default() }
+        for interval in [
+            &mut settings.answer_wait,
+            &mut settings.resolve_interval,
+            &mut settings.confirm_interval,
+            &mut settings.damping.half_life,
+        ] {
+            *interval = (*interval).max(Duration::from_millis(1));
+        }
+        settings.jitter = settings.jitter.min(90);
+        Self { settings, random: settings.seed, ..Self::default() }
     }
 
     /// A port can be used, with this Ethernet address of ours: its handoffs' next hops are asked for at once.
@@ -99,7 +126,7 @@ impl HandoffNeighbors {
             return;
         }
         for circuit in self.circuits_of(port) {
-            self.change(circuit, |handoff, _| {
+            self.change(now, circuit, |handoff, _| {
                 handoff.announcements = (ANNOUNCEMENTS, now);
                 for monitor in handoff.monitors.iter_mut().flatten() {
                     monitor.due = now;
@@ -109,10 +136,10 @@ impl HandoffNeighbors {
     }
 
     /// A port cannot be used (not there, or no carrier): all next hops behind it are down at once.
-    pub fn port_down(&mut self, port: PortId) {
+    pub fn port_down(&mut self, now: Tick, port: PortId) {
         self.ports.remove(&port);
         for circuit in self.circuits_of(port) {
-            self.change(circuit, |handoff, settings| {
+            self.change(now, circuit, |handoff, settings| {
                 for monitor in handoff.monitors.iter_mut().flatten() {
                     monitor.step(monitor.due, Input::PortDown, settings);
                 }
@@ -129,19 +156,24 @@ impl HandoffNeighbors {
         let fresh = || Handoff {
             config,
             monitors: [None; 2],
-            reported: [None; 2],
+            reported: ([None; 2], None),
+            whole: false,
+            damping: Damping::default(),
+            since: now,
             announcements: (0, now),
             answers: Bucket::default(),
             next_hop_answers: Bucket::default(),
             defense: Bucket::default(),
         };
         self.handoffs.entry(config.circuit).or_insert_with(fresh);
-        self.change(config.circuit, |handoff, _| {
+        self.change(now, config.circuit, |handoff, _| {
             let monitors = pairs.map(|pair| pair.map(|(own, next_hop)| Monitor::new(now, own, next_hop)));
             for (held, wanted) in handoff.monitors.iter_mut().zip(monitors) {
                 let names = |monitor: &Monitor| (monitor.own, monitor.next_hop);
                 if held.as_ref().map(names) != wanted.as_ref().map(names) {
                     *held = wanted;
+                    // That is no failure of the handoff.
+                    handoff.whole = false;
                     handoff.announcements = (ANNOUNCEMENTS, now);
                 }
             }
@@ -192,6 +224,7 @@ impl HandoffNeighbors {
             for monitor in monitors.iter().flatten().filter(|monitor| monitor.due <= now) {
                 self.step(now, circuit, monitor.next_hop, Input::Timeout);
             }
+            self.change(now, circuit, |handoff, _| handoff.damping.release(now));
         }
     }
 
@@ -225,6 +258,18 @@ impl HandoffNeighbors {
                 state: monitor.phase.state(),
                 heard: monitor.heard,
             })
+        })
+    }
+
+    /// How the handoff on this circuit has been.
+    pub fn health(&self, now: Tick, circuit: Circuit) -> Option<HandoffHealth> {
+        let handoff = self.handoffs.get(&circuit)?;
+        Some(HandoffHealth {
+            up: handoff.is_up(),
+            since: handoff.since,
+            failures: handoff.damping.failures(),
+            penalty: handoff.damping.penalty(now, &self.settings.damping),
+            held_until: handoff.damping.held_until(),
         })
     }
 
@@ -309,18 +354,19 @@ impl HandoffNeighbors {
                 self.send(circuit, station.announce(monitor.own));
             }
         }
-        self.change(circuit, |handoff, _| {
+        self.change(now, circuit, |handoff, _| {
             handoff.announcements = (handoff.announcements.0 - 1, now + ANNOUNCE_INTERVAL);
         });
     }
 
     /// A step of the monitor of this next hop, and what follows from it.
     fn step(&mut self, now: Tick, circuit: Circuit, next_hop: IpAddr, input: Input) {
-        let step = |handoff: &mut Handoff, settings: &HandoffSettings| {
+        let settings = self.jittered();
+        let step = |handoff: &mut Handoff, _: &HandoffSettings| {
             let monitor = handoff.monitors[usize::from(next_hop.is_ipv6())].as_mut()?;
-            Some((monitor.own, monitor.step(now, input, settings)))
+            Some((monitor.own, monitor.step(now, input, &settings)))
         };
-        let Some(Some((own, output))) = self.change(circuit, step) else { return };
+        let Some(Some((own, output))) = self.change(now, circuit, step) else { return };
         match output {
             Output::Nothing => {}
             Output::AskAll => self.ask(circuit, own, next_hop, None),
@@ -329,6 +375,22 @@ impl HandoffNeighbors {
                 self.ask(circuit, own, next_hop, Some(mac));
                 self.ask(circuit, own, next_hop, Some(other));
             }
+        }
+    }
+
+    /// The settings with the intervals between probes a little shorter.
+    fn jittered(&mut self) -> HandoffSettings {
+        // SplitMix64.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let per_mille = ((mixed >> 33) % (u64::from(self.settings.jitter) * 10 + 1)) as u32;
+        let shorter = |interval: Duration| interval - interval * per_mille / 1000;
+        HandoffSettings {
+            probe_interval: shorter(self.settings.probe_interval),
+            resolve_interval: shorter(self.settings.resolve_interval),
+            ..self.settings
         }
     }
 
@@ -349,20 +411,29 @@ impl HandoffNeighbors {
     /// Changes a handoff, keeps its timer right, and reports its next hops where they changed.
     fn change<R>(
         &mut self,
+        now: Tick,
         circuit: Circuit,
         change: impl FnOnce(&mut Handoff, &HandoffSettings) -> R,
     ) -> Option<R> {
         let handoff = self.handoffs.get_mut(&circuit)?;
-        let before = handoff.due();
+        let (before, was_up) = (handoff.due(), handoff.is_up());
         let result = change(handoff, &self.settings);
+        let whole = handoff.answers();
+        if std::mem::replace(&mut handoff.whole, whole) && !whole {
+            handoff.damping.failed(now, &self.settings.damping);
+        }
+        if handoff.is_up() != was_up {
+            handoff.since = now;
+        }
         let after = handoff.due();
         before.map(|due| self.timers.remove(&(due, circuit)));
         after.map(|due| self.timers.insert((due, circuit)));
         let macs = handoff.monitors.map(|monitor| monitor.and_then(|monitor| monitor.phase.mac()));
-        if macs != handoff.reported {
-            handoff.reported = macs;
+        let held_until = handoff.damping.held_until();
+        if (macs, held_until) != handoff.reported {
+            handoff.reported = (macs, held_until);
             let [ipv4, ipv6] = macs;
-            self.events.push_back(HandoffEvent::NextHop { circuit, ipv4, ipv6 });
+            self.events.push_back(HandoffEvent::NextHop { circuit, ipv4, ipv6, held_until });
         }
         Some(result)
     }

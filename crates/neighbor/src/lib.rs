@@ -21,7 +21,9 @@ mod packet;
 
 pub use access::{Access, AccessEvent, AccessNeighbors, AccessSettings, Bound, Owner, Pool};
 pub use counters::{Counters, Ignored};
-pub use handoff::{HandoffConfig, HandoffEvent, HandoffNeighbors, HandoffSettings};
+pub use handoff::{
+    DampingSettings, HandoffConfig, HandoffEvent, HandoffHealth, HandoffNeighbors, HandoffSettings,
+};
 
 use std::net::IpAddr;
 

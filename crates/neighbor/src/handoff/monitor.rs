@@ -3,9 +3,9 @@
 //! ```text
 //!              an answer from M                      another address M' turns up
 //!   Down ───────────────────────────▶ Up(M) ────────────────────────────────────▶ Confirming(M, M')
-//!    ▲  asks everyone each interval   ▲ │ asks M each interval                          │
-//!    │                                │ │                                               │
-//!    └──── `misses` answers missing ──┼─┘                                               │
+//!    ▲  asks everyone each            ▲ │ asks M probe_interval after each answer,      │
+//!    │  resolve_interval              │ │ and again answer_wait after each question     │
+//!    └──── `misses` answers missing ──┼─┘ that was not answered                         │
 //!    └──── port down                  └── confirm_interval later: M if it answered, ────┘
 //!                                         else M' if that did, else M and one more miss
 //! ```
@@ -124,23 +124,30 @@ impl Monitor {
 
     fn timeout(&mut self, now: Tick, settings: &HandoffSettings) -> Output {
         self.nudged = false;
-        self.due = now + settings.probe_interval;
+        self.due = now + settings.answer_wait;
         match self.phase {
-            Phase::Down => Output::AskAll,
-            Phase::Up { mac, missed, awaiting } => self.probe(mac, missed + u8::from(awaiting), settings),
+            Phase::Down => self.resolve(now, settings),
+            Phase::Up { mac, missed, awaiting } => {
+                self.probe(now, mac, missed + u8::from(awaiting), settings)
+            }
             Phase::Confirming { mac, old_answers: true, .. } => {
                 self.challenge_after = now + settings.challenge_hold;
-                self.probe(mac, 0, settings)
+                self.probe(now, mac, 0, settings)
             }
-            Phase::Confirming { other, other_answers: true, .. } => self.probe(other, 0, settings),
-            Phase::Confirming { mac, missed, .. } => self.probe(mac, missed + 1, settings),
+            Phase::Confirming { other, other_answers: true, .. } => self.probe(now, other, 0, settings),
+            Phase::Confirming { mac, missed, .. } => self.probe(now, mac, missed + 1, settings),
         }
     }
 
-    fn probe(&mut self, mac: MacAddr, missed: u8, settings: &HandoffSettings) -> Output {
+    fn resolve(&mut self, now: Tick, settings: &HandoffSettings) -> Output {
+        self.phase = Phase::Down;
+        self.due = now + settings.resolve_interval;
+        Output::AskAll
+    }
+
+    fn probe(&mut self, now: Tick, mac: MacAddr, missed: u8, settings: &HandoffSettings) -> Output {
         if missed >= settings.misses {
-            self.phase = Phase::Down;
-            return Output::AskAll;
+            return self.resolve(now, settings);
         }
         self.phase = Phase::Up { mac, missed, awaiting: true };
         Output::Ask(mac)
@@ -153,9 +160,14 @@ impl Monitor {
             Phase::Down => {
                 self.phase = Phase::Up { mac, missed: 0, awaiting: false };
                 self.heard = Some(now);
+                self.due = now + settings.probe_interval;
                 Output::Nothing
             }
             Phase::Up { mac: known, missed, awaiting } if *known == mac => {
+                // What it says unasked does not put off the next question.
+                if *awaiting {
+                    self.due = now + settings.probe_interval;
+                }
                 (*missed, *awaiting, self.heard) = (0, false, Some(now));
                 Output::Nothing
             }

@@ -1,5 +1,7 @@
 //! Two tailends as each other's next hop, and what an ISP's router may do.
 
+mod damped;
+
 use super::*;
 use crate::NeighborState;
 use crate::access::tests::host::Wire;
@@ -28,8 +30,13 @@ fn config(own: u8, next_hop: u8) -> HandoffConfig {
     }
 }
 
+/// Without jitter.
+fn steady() -> HandoffSettings {
+    HandoffSettings { jitter: 0, ..HandoffSettings::default() }
+}
+
 fn tailend() -> HandoffNeighbors {
-    let mut tailend = HandoffNeighbors::new(HandoffSettings::default());
+    let mut tailend = HandoffNeighbors::new(steady());
     tailend.set_port_mac(at(0), HANDOFF.port, US);
     tailend.add_handoff(at(0), config(1, 2));
     tailend
@@ -56,7 +63,7 @@ fn advance(neighbors: &mut HandoffNeighbors, to: Tick) {
 }
 
 fn next_hop(ipv4: Option<MacAddr>, ipv6: Option<MacAddr>) -> HandoffEvent {
-    HandoffEvent::NextHop { circuit: HANDOFF, ipv4, ipv6 }
+    HandoffEvent::NextHop { circuit: HANDOFF, ipv4, ipv6, held_until: None }
 }
 
 /// A tailend whose next hop has answered for both IP versions, with nothing left to say.
@@ -91,18 +98,18 @@ fn a_new_handoff_announces_its_addresses_twice_and_asks_for_its_next_hops() {
 }
 
 #[test]
-fn down_after_three_misses_and_up_with_the_next_answer() {
+fn down_after_four_misses_and_up_with_the_next_answer() {
     let mut tailend = up();
-    advance(&mut tailend, at(3_999));
+    advance(&mut tailend, at(1_300));
     let unicast = |frames: &[Vec<u8>]| frames.iter().filter(|frame| frame[..6] == ROUTER.0).count();
-    assert_eq!(unicast(&sent(&mut tailend)), 3 * 2);
+    assert_eq!(unicast(&sent(&mut tailend)), 4 * 2);
     assert_eq!(events(&mut tailend), []);
     let states: Vec<_> = tailend.neighbors().map(|n| (n.state, n.mac, n.heard)).collect();
     assert_eq!(states, [(NeighborState::Probing, Some(ROUTER), Some(at(1))); 2]);
-    advance(&mut tailend, at(4_000));
+    advance(&mut tailend, at(1_301));
     assert_eq!(events(&mut tailend), [next_hop(None, Some(ROUTER)), next_hop(None, None)]);
     assert_eq!(unicast(&sent(&mut tailend)), 0);
-    tailend.handle_frame(at(4_500), HANDOFF, &octets(ARP_REPLY));
+    tailend.handle_frame(at(1_500), HANDOFF, &octets(ARP_REPLY));
     assert_eq!(events(&mut tailend), [next_hop(Some(ROUTER), None)]);
 }
 
@@ -227,7 +234,7 @@ fn an_advertisement_without_an_ethernet_address_confirms_but_does_not_resolve() 
 
 #[test]
 fn what_is_assumed_holds_without_a_gap_if_it_answers_and_falls_if_it_does_not() {
-    let mut tailend = HandoffNeighbors::new(HandoffSettings::default());
+    let mut tailend = HandoffNeighbors::new(steady());
     assert!(!tailend.assume(at(0), HANDOFF, ip("192.0.2.2"), ROUTER), "no such handoff yet");
     tailend.add_handoff(at(0), config(1, 2));
     assert!(tailend.assume(at(0), HANDOFF, ip("192.0.2.2"), ROUTER));
@@ -250,7 +257,7 @@ fn a_port_going_down_takes_its_next_hops_down_at_once_and_others_not() {
     tailend.add_handoff(at(2), HandoffConfig { circuit: elsewhere, ..config(1, 2) });
     tailend.assume(at(2), elsewhere, ip("192.0.2.2"), ROUTER);
     events(&mut tailend);
-    tailend.port_down(HANDOFF.port);
+    tailend.port_down(at(2), HANDOFF.port);
     assert_eq!(events(&mut tailend), [next_hop(None, Some(ROUTER)), next_hop(None, None)][1..]);
     tailend.handle_frame(at(3), HANDOFF, &octets(ARP_REPLY));
     assert_eq!(tailend.counters().ignored(Ignored::UnknownCircuit), 1);
@@ -297,7 +304,7 @@ fn run(ends: &mut [HandoffNeighbors; 2], wire: &mut Wire, percent: u64, to: Tick
 }
 
 fn pair() -> [HandoffNeighbors; 2] {
-    let mut far = HandoffNeighbors::new(HandoffSettings::default());
+    let mut far = HandoffNeighbors::new(steady());
     far.set_port_mac(at(0), HANDOFF.port, ROUTER);
     far.add_handoff(at(0), config(2, 1));
     [tailend(), far]
@@ -320,15 +327,15 @@ fn two_ends_find_each_other_and_stay_up_over_a_bad_wire() {
 }
 
 #[test]
-fn a_cut_is_noticed_after_three_misses_by_both_and_repaired_within_one() {
+fn a_cut_is_noticed_after_four_misses_by_both_and_repaired_within_a_second() {
     let (mut ends, mut wire) = (pair(), Wire(0));
-    run(&mut ends, &mut wire, 0, at(10_500));
+    run(&mut ends, &mut wire, 0, at(10_001));
     ends.iter_mut().for_each(|end| drop(events(end)));
-    run(&mut ends, &mut wire, 100, at(13_999));
+    run(&mut ends, &mut wire, 100, at(11_299));
     assert!(ends.iter_mut().all(|end| events(end).is_empty()));
-    run(&mut ends, &mut wire, 100, at(14_000));
+    run(&mut ends, &mut wire, 100, at(11_300));
     assert!(ends.iter_mut().all(|end| events(end).last() == Some(&next_hop(None, None))));
-    run(&mut ends, &mut wire, 0, at(15_000));
+    run(&mut ends, &mut wire, 0, at(12_300));
     for (end, peer) in ends.iter_mut().zip([ROUTER, US]) {
         assert_eq!(events(end).last(), Some(&next_hop(Some(peer), Some(peer))));
     }
