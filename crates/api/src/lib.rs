@@ -9,9 +9,9 @@ mod show;
 
 pub use client::{Client, ClientError, Events};
 pub use show::{
-    Account, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, Isp, IspHandoff,
-    IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole, ShowWhat,
-    Subscriber,
+    Account, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, HandoffHealth, Isp,
+    IspHandoff, IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole,
+    ShowWhat, Subscriber,
 };
 
 /// Where the API's paths begin; a change that old clients cannot read gets a new number.
@@ -62,8 +62,11 @@ pub enum Event {
         isp: contract::Asn,
         /// The port.
         port: String,
-        /// Whether its next hops answer.
+        /// Whether it is used: its next hops answer, and it is not held down.
         up: bool,
+        /// Seconds for which it is held down at least, since it failed too often.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_for: Option<u64>,
     },
     /// A subscriber's Ethernet address was learned.
     Learned {

@@ -121,6 +121,22 @@ pub struct IspHandoff {
     pub preference: u32,
     /// As far as this node can tell: at its own handoffs whether the next hops answer, elsewhere whether the LSP is there.
     pub up: bool,
+    /// More of it, at the node whose handoff it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HandoffHealth>,
+}
+
+/// How a handoff has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandoffHealth {
+    /// Seconds for which it has been up, or not.
+    pub seconds: u64,
+    /// How often it went down since control was started or the handoff was configured.
+    pub failures: u64,
+    /// What it still has to pay for those: 1000 for each, halved every 15 seconds. Above 2000 it is held down.
+    pub penalty: u32,
+    /// Seconds for which it is held down still, if it fails no more.
+    pub held_for: Option<u64>,
 }
 
 /// What a service FEC is for.
@@ -170,6 +186,8 @@ pub enum FecState {
     Pending,
     /// The handoff's next hop does not answer, or its port is down.
     HandoffDown,
+    /// The handoff failed too often of late, and is not used for a while even if its next hop answers.
+    HeldDown,
     /// No route to the FEC.
     NoRoute,
     /// A route, but no label from its next hop.

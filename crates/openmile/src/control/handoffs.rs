@@ -1,26 +1,35 @@
 //! This tailend's handoffs: which of them are live.
+//!
+//! A handoff is *whole* while all its next hops answer: packets pass it in both directions. It is *live*, which is to say
+//! offered to headends, while it is whole and not held down for failing too often. So one that is held down still
+//! takes what is under way to it, and what its ISP sends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use contract::{Change, Circuit, Fec, Handoff, MacAddr, PortId, PortState, Tick};
-use neighbor::{HandoffConfig, HandoffEvent, HandoffNeighbors, HandoffSettings, Neighbor};
+use neighbor::{HandoffConfig, HandoffEvent, HandoffHealth, HandoffNeighbors, HandoffSettings, Neighbor};
 use network::{HandoffView, NodeView};
 
 /// The handoffs and who answers behind them.
 pub(crate) struct Handoffs {
     neighbors: HandoffNeighbors,
     configured: BTreeMap<Circuit, HandoffView>,
-    live: BTreeMap<Circuit, Handoff>,
+    whole: BTreeMap<Circuit, Handoff>,
+    held: BTreeMap<Circuit, Tick>,
 }
 
 /// What happened to a handoff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Happened {
-    /// It came up (or the next hops' Ethernet addresses changed).
+    /// It is live.
     Up(Circuit),
-    /// It went down.
-    Down(Circuit),
+    /// It is live no more; until then it is held down.
+    Down(Circuit, Option<Tick>),
+    /// Its next hops answer, but it is held down until then.
+    Held(Circuit, Tick),
+    /// The next hops' Ethernet addresses changed.
+    Changed,
     /// Another station claims our address.
     Conflict(Circuit, IpAddr, MacAddr),
 }
@@ -28,35 +37,63 @@ pub(crate) enum Happened {
 impl Handoffs {
     /// The handoffs of this node; those that the forwarder still had are taken for live until they fail to answer.
     pub(crate) fn new(now: Tick, view: &NodeView, inherited: &[Change]) -> Self {
-        let mut neighbors = HandoffNeighbors::new(HandoffSettings::default());
+        // Other nodes probe at other times.
+        let seed = u32::from(view.lsr_id).into();
+        let neighbors = HandoffNeighbors::new(HandoffSettings { seed, ..HandoffSettings::default() });
+        let (configured, whole, held) = Default::default();
+        let mut handoffs = Self { neighbors, configured, whole, held };
         for handoff in &view.handoffs {
-            neighbors.add_handoff(
-                now,
-                HandoffConfig {
-                    circuit: handoff.circuit,
-                    ipv4: handoff.ipv4.map(|ipv4| (ipv4.address, ipv4.next_hop)),
-                    ipv6: handoff.ipv6.map(|ipv6| (ipv6.address, ipv6.next_hop)),
-                },
-            );
+            handoffs.add(now, handoff);
         }
         for change in inherited {
             if let Change::Handoff(circuit, Some(handoff)) = change {
                 let ipv4 = handoff.ipv4.map(|(next_hop, mac)| (IpAddr::V4(next_hop), mac));
                 let ipv6 = handoff.ipv6.map(|(next_hop, mac)| (IpAddr::V6(next_hop), mac));
                 for (next_hop, mac) in ipv4.into_iter().chain(ipv6) {
-                    neighbors.assume(now, *circuit, next_hop, mac);
+                    handoffs.neighbors.assume(now, *circuit, next_hop, mac);
                 }
             }
         }
-        let configured = view.handoffs.iter().map(|handoff| (handoff.circuit, handoff.clone())).collect();
-        Self { neighbors, configured, live: BTreeMap::new() }
+        handoffs
+    }
+
+    /// There is this handoff from now on, in place of the one on its circuit if there is one. What is known of next hops
+    /// that stay is kept.
+    pub(crate) fn add(&mut self, now: Tick, handoff: &HandoffView) {
+        self.neighbors.add_handoff(
+            now,
+            HandoffConfig {
+                circuit: handoff.circuit,
+                ipv4: handoff.ipv4.map(|ipv4| (ipv4.address, ipv4.next_hop)),
+                ipv6: handoff.ipv6.map(|ipv6| (ipv6.address, ipv6.next_hop)),
+            },
+        );
+        let before = self.configured.insert(handoff.circuit, handoff.clone());
+        // The same next hops may be another ISP's now: what was made of them is made anew.
+        let macs = self
+            .whole
+            .remove(&handoff.circuit)
+            .filter(|_| before.is_some())
+            .map(|whole| (whole.ipv4.map(|(_, mac)| mac), whole.ipv6.map(|(_, mac)| mac)));
+        if let Some(whole) = macs.and_then(|(ipv4, ipv6)| whole(handoff, ipv4, ipv6)) {
+            self.whole.insert(handoff.circuit, whole);
+        }
+    }
+
+    /// There is no handoff on this circuit any more.
+    #[allow(dead_code, reason = "for a reload of the network file")]
+    pub(crate) fn remove(&mut self, circuit: Circuit) {
+        self.neighbors.remove_handoff(circuit);
+        self.configured.remove(&circuit);
+        self.whole.remove(&circuit);
+        self.held.remove(&circuit);
     }
 
     /// A handoff port's state is this now.
     pub(crate) fn port(&mut self, now: Tick, port: PortId, state: &PortState) {
         match state {
             PortState::Open { mac, carrier: true, .. } => self.neighbors.set_port_mac(now, port, *mac),
-            _ => self.neighbors.port_down(port),
+            _ => self.neighbors.port_down(now, port),
         }
     }
 
@@ -87,16 +124,24 @@ impl Handoffs {
                 HandoffEvent::Conflict { circuit, address, mac } => {
                     return Some(Happened::Conflict(circuit, address, mac));
                 }
-                HandoffEvent::NextHop { circuit, ipv4, ipv6 } => {
+                HandoffEvent::NextHop { circuit, ipv4, ipv6, held_until } => {
+                    let (before, was_live) = (self.whole.get(&circuit).copied(), self.is_live(circuit));
                     let now = self.configured.get(&circuit).and_then(|view| whole(view, ipv4, ipv6));
-                    let before = self.live.get(&circuit).copied();
                     match now {
-                        Some(handoff) => self.live.insert(circuit, handoff),
-                        None => self.live.remove(&circuit),
+                        Some(handoff) => self.whole.insert(circuit, handoff),
+                        None => self.whole.remove(&circuit),
                     };
-                    match (before, now) {
-                        (Some(_), None) => return Some(Happened::Down(circuit)),
-                        (before, Some(_)) if before != now => return Some(Happened::Up(circuit)),
+                    match held_until {
+                        Some(until) => self.held.insert(circuit, until),
+                        None => self.held.remove(&circuit),
+                    };
+                    match (was_live, self.is_live(circuit), held_until) {
+                        (true, false, until) => return Some(Happened::Down(circuit, until)),
+                        (false, true, _) => return Some(Happened::Up(circuit)),
+                        (_, _, Some(until)) if before.is_none() && now.is_some() => {
+                            return Some(Happened::Held(circuit, until));
+                        }
+                        _ if before != now => return Some(Happened::Changed),
                         _ => {}
                     }
                 }
@@ -105,8 +150,22 @@ impl Handoffs {
     }
 
     /// The handoffs whose next hops all answer.
-    pub(crate) fn live(&self) -> &BTreeMap<Circuit, Handoff> {
-        &self.live
+    pub(crate) fn whole(&self) -> &BTreeMap<Circuit, Handoff> {
+        &self.whole
+    }
+
+    /// The handoffs that are held down, and until when.
+    pub(crate) fn held(&self) -> &BTreeMap<Circuit, Tick> {
+        &self.held
+    }
+
+    fn is_live(&self, circuit: Circuit) -> bool {
+        self.whole.contains_key(&circuit) && !self.held.contains_key(&circuit)
+    }
+
+    /// How a handoff has been.
+    pub(crate) fn health(&self, now: Tick, circuit: Circuit) -> Option<HandoffHealth> {
+        self.neighbors.health(now, circuit)
     }
 
     /// The FECs of this node's handoffs, and whether one of their handoffs is live.
@@ -114,7 +173,7 @@ impl Handoffs {
         let live: BTreeSet<_> = self
             .configured
             .values()
-            .filter(|handoff| self.live.contains_key(&handoff.circuit))
+            .filter(|handoff| self.is_live(handoff.circuit))
             .map(|handoff| handoff.fec)
             .collect();
         self.configured.values().map(|handoff| (handoff.fec, live.contains(&handoff.fec))).collect()

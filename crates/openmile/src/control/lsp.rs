@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use api::{FecOperation, FecState};
 use contract::{
     Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack, MacAddr,
-    Nhlfe, PortId, ReturnRoute,
+    Nhlfe, PortId, ReturnRoute, Tick,
 };
 use ldp::{LabeledNextHop, LdpId, Role};
 use network::{HandoffView, NodeView};
@@ -56,6 +56,14 @@ pub(crate) struct Known<'a> {
     pub(crate) kernel: &'a KernelView,
     /// The handoffs whose next hops all answer.
     pub(crate) handoffs: &'a BTreeMap<Circuit, Handoff>,
+    /// Those that are held down all the same.
+    pub(crate) held: &'a BTreeMap<Circuit, Tick>,
+}
+
+impl Known<'_> {
+    fn is_live(&self, handoff: &HandoffView) -> bool {
+        self.handoffs.contains_key(&handoff.circuit) && !self.held.contains_key(&handoff.circuit)
+    }
 }
 
 /// What follows.
@@ -170,9 +178,11 @@ fn egress_label(state: Option<&ldp::FecState>) -> Option<Label> {
 /// The entry for a label of ours that stands for this FEC; `None` if the FEC is nothing here.
 fn ilm(label: Label, fec: Fec, known: Known) -> Option<Change> {
     let view = known.view;
-    let live = |handoff: &HandoffView| known.handoffs.contains_key(&handoff.circuit);
     // Of several handoffs with one FEC on one node, the preferred one of the live ones takes the packets.
-    let rank = |handoff: &&HandoffView| (live(handoff), handoff.preference, Reverse(handoff.circuit));
+    let rank = |handoff: &&HandoffView| {
+        let whole = known.handoffs.contains_key(&handoff.circuit);
+        (known.is_live(handoff), whole, handoff.preference, Reverse(handoff.circuit))
+    };
     let handoff = view.handoffs.iter().filter(|handoff| handoff.fec == fec).max_by_key(rank);
     let headend = view.headends.iter().find(|headend| headend.return_fec == fec);
     let action = match (headend, handoff) {
@@ -214,7 +224,6 @@ fn handoff_egress(
     lsps: &mut Lsps,
 ) {
     let in_label = egress_label(state);
-    let live = |handoff: &HandoffView| known.handoffs.contains_key(&handoff.circuit);
     if let Some(label) = in_label {
         lsps.changes.extend(ilm(label, fec, known));
     }
@@ -223,7 +232,8 @@ fn handoff_egress(
         in_label,
         operation: FecOperation::Pop,
         out: Out::Handoff(handoff.circuit),
-        state: match (live(handoff), in_label) {
+        state: match (known.is_live(handoff), in_label) {
+            (false, _) if known.held.contains_key(&handoff.circuit) => FecState::HeldDown,
             (false, _) => FecState::HandoffDown,
             (true, None) => FecState::Pending,
             (true, Some(_)) => FecState::Up,

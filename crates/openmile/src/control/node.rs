@@ -365,9 +365,11 @@ impl Node {
     fn handoff_said(&mut self, now: Tick, happened: handoffs::Happened) {
         use handoffs::Happened;
         self.lsps_are_old = true;
-        let (circuit, up) = match happened {
-            Happened::Up(circuit) => (circuit, true),
-            Happened::Down(circuit) => (circuit, false),
+        let (circuit, up, held_until) = match happened {
+            Happened::Up(circuit) => (circuit, true, None),
+            Happened::Down(circuit, held_until) => (circuit, false, held_until),
+            Happened::Held(circuit, until) => (circuit, false, Some(until)),
+            Happened::Changed => return,
             Happened::Conflict(circuit, address, mac) => {
                 let at = self.circuit_name(circuit);
                 return self.events.alarm(format!("{mac} at {at} uses our address {address}"));
@@ -376,8 +378,14 @@ impl Node {
         if let Some(handoff) = self.handoffs.configured(circuit) {
             let (isp, name) = (handoff.isp, self.isp_name(handoff.isp));
             let port = self.circuit_name(circuit);
-            tracing::info!("handoff {port} to {name} is {}", if up { "up" } else { "down" });
-            self.events.tell(Event::Handoff { isp, port, up });
+            let held_for = held_until.map(|until| until.since(now).as_secs() + 1);
+            match held_for {
+                Some(held_for) => tracing::warn!(
+                    "handoff {port} to {name} fails again and again: it is held down for {held_for} s"
+                ),
+                None => tracing::info!("handoff {port} to {name} is {}", if up { "up" } else { "down" }),
+            }
+            self.events.tell(Event::Handoff { isp, port, up, held_for });
         }
         for (fec, live) in self.handoffs.fecs() {
             self.speaker.handle_egress(now, fec, live);

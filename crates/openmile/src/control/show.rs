@@ -19,7 +19,7 @@ impl Node {
             Question::Show(what) => what,
         };
         match what {
-            ShowWhat::Isps => json(&self.isps()),
+            ShowWhat::Isps => json(&self.isps(now)),
             ShowWhat::Fec => json(&self.rows.iter().map(|row| self.fec_row(row)).collect::<Vec<_>>()),
             ShowWhat::Lib => json(&self.lib()),
             ShowWhat::Neighbors => json(&self.neighbors(now)),
@@ -43,11 +43,27 @@ impl Node {
         }
     }
 
-    fn isps(&self) -> Vec<api::Isp> {
-        self.network.isps().iter().map(|isp| self.isp(isp)).collect()
+    fn isps(&self, now: Tick) -> Vec<api::Isp> {
+        self.network.isps().iter().map(|isp| self.isp(now, isp)).collect()
     }
 
-    fn isp(&self, isp: &network::model::Isp) -> api::Isp {
+    /// How this node's handoff to an ISP with this FEC has been, on a port and VLAN.
+    fn handoff_health(&self, now: Tick, handoff: &network::model::Handoff) -> Option<api::HandoffHealth> {
+        if handoff.node != self.view.name {
+            return None;
+        }
+        let tags = handoff.vlan.map_or(contract::VlanTags::None, contract::VlanTags::Single);
+        let (port, _) = self.view.port(handoff.port.as_str())?;
+        let health = self.handoffs.health(now, contract::Circuit { port, tags })?;
+        Some(api::HandoffHealth {
+            seconds: now.since(health.since).as_secs(),
+            failures: health.failures,
+            penalty: health.penalty as u32,
+            held_for: health.held_until.map(|until| until.since(now).as_secs() + 1),
+        })
+    }
+
+    fn isp(&self, now: Tick, isp: &network::model::Isp) -> api::Isp {
         let up = |fec| self.rows.iter().any(|row| host(row.fec) == Some(fec) && row.state == FecState::Up);
         let handoffs = isp.handoffs.iter().map(|handoff| api::IspHandoff {
             node: handoff.node.as_str().to_owned(),
@@ -56,6 +72,7 @@ impl Node {
             fec: ipnet::Ipv4Net::from(handoff.fec).into(),
             preference: handoff.preference.value().into(),
             up: up(handoff.fec),
+            health: self.handoff_health(now, handoff),
         });
         let handoffs: Vec<_> = handoffs.collect();
         let headend = self.view.headends.iter().find(|headend| headend.isp == isp.asn);
@@ -138,11 +155,27 @@ impl Node {
             mac: neighbor.mac,
             state: neighbor.state.name().to_owned(),
             seconds: neighbor.heard.map(|heard| now.since(heard).as_secs()),
-            detail: String::new(),
+            detail: match kind {
+                NeighborKind::Handoff => self.handoff_detail(now, neighbor.circuit),
+                _ => String::new(),
+            },
         }));
         let mut seen = std::collections::BTreeSet::new();
         rows.retain(|row| seen.insert((row.kind, row.address, row.via.clone())));
         rows
+    }
+
+    fn handoff_detail(&self, now: Tick, circuit: contract::Circuit) -> String {
+        let Some(health) = self.handoffs.health(now, circuit).filter(|health| health.failures > 0) else {
+            return String::new();
+        };
+        let mut detail = vec![
+            format!("handoff failed {} times", health.failures),
+            format!("penalty {:.0}", health.penalty),
+        ];
+        let held = health.held_until.map(|until| until.since(now).as_secs() + 1);
+        detail.extend(held.map(|seconds| format!("held down for {seconds} s")));
+        detail.join(", ")
     }
 
     fn ldp_neighbor(&self, neighbor: &ldp::Neighbor) -> api::Neighbor {

@@ -165,7 +165,7 @@ fn words(event: &Event) -> Option<String> {
             Some(format!("LDP session with {peer} is down: {why}"))
         }
         Event::Fec { fec, state: FecState::Up } => Some(format!("{fec} is complete")),
-        Event::Handoff { isp, port, up: true } => Some(format!("{isp} answers on {port}")),
+        Event::Handoff { isp, port, up: true, .. } => Some(format!("{isp} answers on {port}")),
         Event::Alarm { message } => Some(format!("alarm: {message}")),
         _ => None,
     }

@@ -42,8 +42,19 @@ pub(crate) fn fec(rows: &[FecRow]) -> String {
 }
 
 fn isps(isps: &Vec<Isp>) -> String {
-    let mut table =
-        table(["AS", "ISP", "reachable", "subscribers", "pools", "handoff", "FEC", "preference", "state"]);
+    let mut table = table([
+        "AS",
+        "ISP",
+        "reachable",
+        "subscribers",
+        "pools",
+        "handoff",
+        "FEC",
+        "preference",
+        "state",
+        "for",
+        "failures",
+    ]);
     for isp in isps {
         let pools: Vec<_> = isp.pools.iter().map(ToString::to_string).collect();
         let mut first = [
@@ -59,16 +70,22 @@ fn isps(isps: &Vec<Isp>) -> String {
                 format!("{} {}{vlan}", handoff.node, handoff.port),
                 handoff.fec.to_string(),
                 handoff.preference.to_string(),
-                if handoff.up { "up" } else { "DOWN" }.to_owned(),
+                match (handoff.up, handoff.health.and_then(|health| health.held_for)) {
+                    (true, _) => "up".to_owned(),
+                    (false, None) => "DOWN".to_owned(),
+                    (false, Some(held_for)) => format!("HELD DOWN for {held_for} s"),
+                },
+                handoff.health.map_or_else(none, |health| duration(health.seconds)),
+                opt(handoff.health.map(|health| health.failures)),
             ]);
             table.add_row(row);
             first = Default::default();
         }
         if isp.handoffs.is_empty() {
-            table.add_row(first.into_iter().chain([none(), none(), none(), none()]));
+            table.add_row(first.into_iter().chain(std::array::from_fn::<_, 6, _>(|_| none())));
         }
     }
-    finish(table, &[0, 3, 7])
+    finish(table, &[0, 3, 7, 9, 10])
 }
 
 fn lib(rows: &[LibRow]) -> String {
@@ -249,6 +266,7 @@ const fn state(state: FecState) -> &'static str {
         FecState::NoLabel => "NO LABEL",
         FecState::NullLabel => "NULL LABEL",
         FecState::Stale => "stale",
+        FecState::HeldDown => "held down",
         FecState::SharedLabel => "label of several ISPs",
         FecState::Refused => "refused by forwarder",
     }

@@ -17,6 +17,7 @@ struct World {
     stale: BTreeSet<(Fec, LdpId)>,
     kernel: KernelView,
     handoffs: BTreeMap<Circuit, Handoff>,
+    held: BTreeMap<Circuit, Tick>,
 }
 
 impl World {
@@ -29,9 +30,9 @@ impl World {
             let addresses = vec![Ipv4Addr::new(10, 0, number, 1)];
             kernel.interfaces.insert(port, Interface { link: LinkIndex(number.into()), addresses });
         }
-        let (ldp, handoffs) = Default::default();
+        let (ldp, handoffs, held) = Default::default();
         let (null_labels, retired, stale) = Default::default();
-        Self { view, ldp, null_labels, retired, stale, kernel, handoffs }
+        Self { view, ldp, null_labels, retired, stale, kernel, handoffs, held }
     }
 
     /// A route to a FEC by these links, each with a next hop whose Ethernet address is known.
@@ -65,9 +66,9 @@ impl World {
     }
 
     fn lsps(&self) -> Lsps {
-        let Self { view, ldp, null_labels, retired, stale, kernel, handoffs } = self;
+        let Self { view, ldp, null_labels, retired, stale, kernel, handoffs, held } = self;
         let shared_labels = &shared_labels(ldp, view);
-        lsps(Known { view, ldp, null_labels, shared_labels, retired, stale, kernel, handoffs })
+        lsps(Known { view, ldp, null_labels, shared_labels, retired, stale, kernel, handoffs, held })
     }
 
     fn state(&self, of: Fec, operation: FecOperation) -> FecState {
@@ -254,4 +255,71 @@ fn recovery_keeps_what_works_until_something_better_is_known() {
     let mut changes = restarted.lsps().changes;
     keep_working(&mut changes, &inherited);
     assert!(restarted.lsps().changes.iter().all(|change| changes.contains(change)));
+}
+
+#[test]
+fn a_handoff_that_is_held_down_takes_what_is_under_way_and_is_not_up() {
+    let mut world = World::new("tail2");
+    let own = fec("10.254.1.2");
+    let circuit = world.view.handoffs.iter().find(|handoff| handoff.fec == own).unwrap().circuit;
+    let mac = MacAddr([2, 0, 0, 0, 1, 1]);
+    let handoff = Handoff { isp: ALPHA, ipv4: Some((Ipv4Addr::new(192, 0, 2, 6), mac)), ipv6: None };
+    world.handoffs.insert(circuit, handoff);
+    world.held.insert(circuit, Tick(0));
+    world.retired.insert(label(60), own);
+    let changes = world.lsps().changes;
+    assert!(changes.contains(&Change::Handoff(circuit, Some(handoff))), "what its ISP sends arrives");
+    let action = IlmAction::PopToHandoff { isp: ALPHA, handoff: circuit };
+    assert!(changes.contains(&Change::Ilm(label(60), Some(Ilm { fec: own, action }))));
+    assert_eq!(world.state(own, FecOperation::Pop), FecState::HeldDown);
+}
+
+#[test]
+fn a_withdrawn_label_stays_what_it_was_until_it_is_freed() {
+    let swap = |world: &World, of: u32| {
+        world.lsps().changes.into_iter().find_map(|change| match change {
+            Change::Ilm(label, Some(ilm)) if label.value() == of => Some(ilm),
+            _ => None,
+        })
+    };
+    let mut world = World::new("transit1");
+    let there = fec("10.254.1.1");
+    world.route(there, &[12], 0);
+    world.labels(there, Some(51), &[(12, 300)]);
+    world.retired.insert(label(50), there);
+    assert_eq!(swap(&world, 50), swap(&world, 51), "by the old label, too, packets get on");
+    world.labels(there, None, &[]);
+    let nowhere = Ilm { fec: there, action: IlmAction::Swap { isp: Some(ALPHA), nhlfes: vec![] } };
+    assert_eq!(swap(&world, 50), Some(nowhere), "what cannot get on is dropped in its ISP's name");
+    assert_eq!(swap(&world, 51), None);
+    world.retired.clear();
+    assert_eq!(swap(&world, 50), None);
+    // What is in the network file no more is nobody's.
+    world.retired.insert(label(50), fec("10.99.0.1"));
+    assert_eq!(swap(&world, 50), None);
+}
+
+#[test]
+fn the_loss_of_one_fec_leaves_the_others_as_they_are() {
+    let mut world = World::new("head1");
+    let fecs = [fec("10.254.1.1"), fec("10.254.1.2")];
+    for (number, there) in (100..).zip(fecs) {
+        world.route(there, &[10, 11], 0);
+        world.labels(there, None, &[(10, number), (11, number)]);
+    }
+    let choices = |world: &World| {
+        let ftn = world.lsps().changes.into_iter().find_map(|change| match change {
+            Change::Ftn(ALPHA, ftn) => ftn,
+            _ => None,
+        });
+        ftn.unwrap().choices
+    };
+    let both = choices(&world);
+    assert_eq!(both.iter().map(|choice| choice.fec).collect::<Vec<_>>(), fecs);
+    // A subscriber's choice is a matter of the FEC and its hash alone: see the forwarder.
+    world.labels(fecs[0], None, &[]);
+    assert_eq!(choices(&world), both[1..]);
+    world.kernel.routes.clear();
+    world.ldp.clear();
+    assert_eq!(choices(&world), [], "none is left: the ISP is unreachable");
 }

@@ -152,7 +152,8 @@ impl Node {
             retired: &self.retired,
             stale: &stale,
             kernel: &self.kernel,
-            handoffs: self.handoffs.live(),
+            handoffs: self.handoffs.whole(),
+            held: self.handoffs.held(),
         })
     }
 
@@ -218,6 +219,7 @@ fn reason(state: FecState) -> &'static str {
         FecState::NoLabel => "no label from the next hop",
         FecState::NullLabel => "the next hop sent a null label",
         FecState::Stale => "the neighbour restarts",
+        FecState::HeldDown => "the handoff failed too often and is held down for a while",
         FecState::SharedLabel => "the next hop bound the same label to another ISP's FEC",
         FecState::Refused => "the forwarder refuses the entry",
     }
