@@ -1,7 +1,9 @@
 //! Sequences of changes and frames through `forward`.
 //!
-//! Nothing may panic; every frame is sent, punted or dropped and its buffer comes back; in + originated = out + dropped +
-//! punted; what leaves a backbone port has a real label, what leaves by a circuit is a sound IP packet or control's own.
+//! Nothing may panic; every frame is sent, punted, consumed or dropped and its buffer comes back; of frames, in +
+//! originated = out + dropped + consumed + punted, and of each ISP's packets and octets, received + originated + extra
+//! fragments = sent + dropped + consumed; what leaves a backbone port has a real label, what leaves by a circuit is a sound
+//! IP packet or control's own; nothing is longer than its port's MTU.
 
 #![no_main]
 
@@ -9,10 +11,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use contract::counters::{Memory, PORT_SLOTS, PortCounter, memory_len};
+use contract::counters::{Memory, PORT_SLOTS, Point, PortCounter, Tally, memory_len};
 use contract::{
-    Asn, Binding, BindingKey, Change, Circuit, DropReason, EndOfReplay, Fec, Ftn, FtnChoice, Generation, Handoff, Ilm,
-    IlmAction, IspPrefix, Label, LabelStack, MacAddr, Nhlfe, PortId, PortKind, ReturnRoute, Scope, Settings,
+    Asn, Binding, BindingKey, Change, Circuit, DropReason, EndOfReplay, Fec, Ftn, FtnChoice, Generation, Handoff,
+    IcmpSource, Ilm, IlmAction, IspConfig, IspPrefix, Label, LabelStack, MacAddr, Nhlfe, PortId, PortKind, ReturnRoute, Scope, Settings,
     SubscriberId, Tick, TtlModel, VlanId, VlanTags,
 };
 use forward::{Capacities, Forwarder, Options, Output, PortFacts};
@@ -29,6 +31,8 @@ const KINDS: [PortKind; 6] = [
     PortKind::Handoff,
     PortKind::Handoff,
 ];
+
+const MTU: u32 = 90;
 
 /// Octets of the input, zero where it has ended.
 struct Input<'a>(&'a [u8]);
@@ -75,6 +79,10 @@ impl Input<'_> {
         IspPrefix { isp: self.isp(), prefix }
     }
 
+    fn low(&mut self) -> u8 {
+        self.below(8)
+    }
+
     fn nhlfes(&mut self) -> Vec<Nhlfe> {
         (0..self.below(4))
             .map(|_| {
@@ -100,7 +108,7 @@ impl Input<'_> {
 
     fn change(&mut self) -> Change {
         let gone = self.below(4) == 0;
-        match self.below(6) {
+        match self.below(7) {
             0 => {
                 let key = BindingKey { circuit: self.circuit(), prefix: self.prefix() };
                 let known = self.octet();
@@ -108,7 +116,7 @@ impl Input<'_> {
                     subscriber: SubscriberId(u64::from(self.below(4))),
                     mac: (known & 1 == 0).then(|| self.mac()),
                     verify_mac: known & 2 != 0,
-                    leaving: false,
+                    leaving: known & 4 != 0,
                 };
                 Change::Binding(key, (!gone).then_some(binding))
             }
@@ -131,14 +139,32 @@ impl Input<'_> {
             }
             4 => {
                 let action = match self.below(3) {
-                    0 => IlmAction::Swap { isp: None, nhlfes: self.nhlfes() },
+                    0 => {
+                        let isp = (self.below(4) != 0).then(|| self.isp());
+                        IlmAction::Swap { isp, nhlfes: self.nhlfes() }
+                    }
                     1 => IlmAction::PopToHandoff { isp: self.isp(), handoff: self.circuit() },
                     _ => IlmAction::PopToSubscribers { isp: self.isp() },
                 };
                 let label = Label::new(u32::from(self.below(40))).unwrap();
                 Change::Ilm(label, (!gone).then_some(Ilm { fec: self.fec(), action }))
             }
-            _ => Change::Settings(Settings { ttl: if gone { TtlModel::Uniform } else { TtlModel::Pipe } }),
+            5 => {
+                let own = self.low();
+                let icmp_source = IcmpSource { ipv4: Some(v4(self.low())), ipv6: (own & 1 == 0).then(|| v6(own)) };
+                let config = IspConfig {
+                    icmp_source,
+                    own: vec![v4(own).into(), v6(own).into()],
+                    icmp_sources: vec![v4(self.low()).into(), v6(self.low()).into()],
+                    clamp_mss: self.below(2) == 0,
+                };
+                Change::Isp(self.isp(), (!gone).then_some(config))
+            }
+            _ => {
+                let ttl = if gone { TtlModel::Uniform } else { TtlModel::Pipe };
+                let lsp_mtu = Some(u32::from(self.octet())).filter(|&mtu| mtu > 27);
+                Change::Settings(Settings { ttl, lsp_mtu })
+            }
         }
     }
 
@@ -176,13 +202,15 @@ impl Input<'_> {
     }
 
     fn packet(&mut self) -> Vec<u8> {
-        let payload = usize::from(self.below(16));
+        let payload = usize::from(self.octet() % 100);
         if self.below(2) == 0 {
-            let mut packet = vec![0x45, 0, 0, 20 + payload as u8, 0, 0, self.octet() & 0x60, 0, self.octet(), self.octet(), 0, 0];
+            let protocol = [1, 6, 17, 1][usize::from(self.below(4))];
+            let mut packet = vec![0x45, 0, 0, 20 + payload as u8, 0, 0, self.octet() & 0x60, 0, self.octet(), protocol, 0, 0];
             packet.extend([100, 64, 0, self.below(8), 100, 64, 0, self.below(8)]);
             let sum = checksum::checksum(&packet);
             packet[10..12].copy_from_slice(&sum.to_be_bytes());
-            packet.resize(20 + payload, 7);
+            let message = self.message(protocol == 1, payload);
+            packet.extend(message);
             packet
         } else {
             let mut packet = vec![0x60, 0, 0, 0, 0, payload as u8, [6, 17, 58, 44][usize::from(self.below(4))], self.octet()];
@@ -193,6 +221,30 @@ impl Input<'_> {
             packet
         }
     }
+
+    /// What is behind an IPv4 header: an ICMP message whose checksum holds, or a TCP SYN with an MSS.
+    fn message(&mut self, icmp: bool, len: usize) -> Vec<u8> {
+        let mut message = vec![self.below(12), 0, 0, 0, 0, 0, 0, 0];
+        if icmp {
+            message.resize(len, 7);
+            let sum = checksum::checksum(&message);
+            if let Some(place) = message.get_mut(2..4) {
+                place.copy_from_slice(&sum.to_be_bytes());
+            }
+        } else {
+            message.extend([0, 0, 0, 0, 0x60, 2, 0, 0, 0, 0, 0, 0, 2, 4, self.octet(), self.octet()]);
+            message.resize(len, 1);
+        }
+        message
+    }
+}
+
+fn v4(low: u8) -> Ipv4Addr {
+    Ipv4Addr::new(100, 64, 0, low)
+}
+
+fn v6(low: u8) -> Ipv6Addr {
+    Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(low))
 }
 
 fn ours(port: PortId) -> MacAddr {
@@ -201,13 +253,14 @@ fn ours(port: PortId) -> MacAddr {
 
 fn facts(port: PortId, carrier: bool) -> Option<PortFacts> {
     let kind = *KINDS.get(usize::from(port.0))?;
-    Some(PortFacts { kind, mac: ours(port), mtu: 60, carrier })
+    Some(PortFacts { kind, mac: ours(port), mtu: MTU, carrier })
 }
 
 fn finish(forwarder: &Forwarder<'_>, pool: &mut FramePool, out: &mut Output, originated: bool) {
     for departure in out.departures.drain(..) {
         let octets = pool.octets(&departure.frame);
         let (header, len) = EthernetHeader::parse(octets).expect("what is sent is a frame");
+        assert!(octets.len() - len <= MTU as usize);
         if KINDS[usize::from(departure.port.0)] == PortKind::Backbone {
             assert!(!originated && header.ether_type == wire::EtherType::MPLS);
             let top = stack::entries(&octets[len..]).next().expect("what crosses the backbone has a label");
@@ -236,8 +289,22 @@ fn balance(memory: &Memory<'_>) {
         .sum();
     assert_eq!(
         sum(PortCounter::RxFrames) + sum(PortCounter::Originated),
-        sum(PortCounter::TxFrames) + sum(PortCounter::Punted) + dropped
+        sum(PortCounter::TxFrames) + sum(PortCounter::Punted) + sum(PortCounter::Consumed) + dropped
     );
+    for (isp, slot) in memory.isps() {
+        for point in Point::ALL {
+            let sum = |tallies: [Tally; 3]| {
+                tallies.map(|tally| memory.tally(slot, point, tally)).iter().fold((0, 0), |sum: (u64, u64), tally| {
+                    (sum.0 + tally.packets, sum.1 + tally.octets)
+                })
+            };
+            assert_eq!(
+                sum([Tally::Received, Tally::Originated, Tally::ExtraFragments]),
+                sum([Tally::Sent, Tally::Dropped, Tally::Consumed]),
+                "{isp} {point:?}"
+            );
+        }
+    }
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -245,7 +312,7 @@ fuzz_target!(|data: &[u8]| {
     let memory = Memory::create(&words, 1).expect("fresh words");
     let capacities = Capacities { bindings: 8, incoming_labels: 8, handoffs: 4, return_routes: 8, isps: 3 };
     let mut forwarder = Forwarder::new(memory, 0, &Options { capacities, seed: 1 }).expect("one worker");
-    let mut pool = FramePool::new(4, 256);
+    let mut pool = FramePool::new(6, 256);
     let mut out = Output::default();
     let (mut now, mut generation) = (Tick(1), 1);
     for port in 0..KINDS.len() as u16 {
