@@ -1,20 +1,36 @@
-//! Who is where: look-ups and learned Ethernet addresses.
+//! Who is where: what the directory holds, and how it is found.
+//!
+//! A million subscribers fit into a few hundred megabytes: numbers instead of pointers, one ordered map for the prefixes of
+//! all ISPs, and nothing twice. Prefixes of one ISP never overlap, so that the one that covers an address is the last
+//! that is not behind it.
 
-use std::collections::BTreeMap;
+mod check;
+mod edit;
+mod learned;
+mod put;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
-use contract::{Asn, Binding, BindingKey, Change, Circuit, IspPrefix, MacAddr, SubscriberId};
+use contract::{Asn, Binding, BindingKey, Change, Circuit, IspPrefix, MacAddr, SubscriberId, Tick};
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixMap;
+use hashbrown::{HashMap, HashTable};
+use ipnet::IpNet;
 
 use crate::facts::{Facts, NodeFacts, Pool};
-use crate::row::{RowError, RowPlace, parse_lossy};
+use crate::record::{Clock, Record, ServiceRecord};
+
+pub use edit::{Action, Edit, EditError, Plan};
+pub use put::Previous;
+
+/// Entries on a circuit that are looked at to find its only service, before it counts as shared.
+const ALONE: usize = 64;
 
 /// A subscriber's service with one ISP on one circuit.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Service {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Service<'a> {
     /// The subscriber.
     pub subscriber: SubscriberId,
     /// The line.
@@ -23,9 +39,12 @@ pub struct Service {
     pub isp: Asn,
     /// The one Ethernet address that may speak, if it is configured.
     pub mac: Option<MacAddr>,
+    /// The plan's name.
+    pub plan: Option<&'a str>,
     /// The subscriber's prefixes in the ISP's address space.
-    pub prefixes: Vec<IpNet>,
-    pub(crate) place: RowPlace,
+    pub prefixes: &'a [IpNet],
+    /// The subscriber went to another ISP; until when what is under way still arrives.
+    pub leaving: Option<Tick>,
 }
 
 /// A prefix bound to a circuit.
@@ -43,6 +62,15 @@ pub struct Bound {
     pub configured: Option<MacAddr>,
     /// The Ethernet address that packets are sent to: configured, or learned.
     pub mac: Option<MacAddr>,
+    /// Whether the subscriber went to another ISP.
+    pub leaving: bool,
+}
+
+/// How far a walk over all bindings or all subscribers is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    index: u32,
+    prefix: u16,
 }
 
 /// The subscribers of one node.
@@ -53,124 +81,232 @@ pub struct Bound {
 /// would answer for its addresses.
 #[derive(Debug)]
 pub struct Directory {
-    pub(crate) node: NodeFacts,
-    pub(crate) names: Vec<String>,
-    pub(crate) ids: HashMap<String, SubscriberId, RandomState>,
-    pub(crate) services: Vec<Service>,
-    pub(crate) tables: HashMap<Asn, Table, RandomState>,
-    pub(crate) circuits: HashMap<Circuit, Vec<Asn>, RandomState>,
-    pub(crate) stations: HashMap<(Circuit, SubscriberId), Station, RandomState>,
-    /// How many services a circuit has, and the last of them.
-    pub(crate) singles: HashMap<Circuit, (u32, ServiceIndex), RandomState>,
-    /// The subscriber of a configured Ethernet address.
-    pub(crate) configured: HashMap<(Circuit, MacAddr), (u32, ServiceIndex), RandomState>,
+    name: String,
+    node: NodeFacts,
+    isps: BTreeMap<Asn, String>,
+    subscribers: Vec<Option<Subscriber>>,
+    free_subscribers: Vec<u32>,
+    services: Vec<Option<Held>>,
+    free_services: Vec<u32>,
+    by_name: HashTable<u32>,
+    by_id: HashTable<u32>,
+    hasher: RandomState,
+    /// Prefixes of each ISP, which do not overlap.
+    prefixes: BTreeMap<(Asn, IpNet), Entry>,
+    on_circuit: BTreeSet<(Circuit, Asn, u32)>,
+    /// Services with a configured Ethernet address.
+    configured: BTreeSet<(Circuit, MacAddr, u32)>,
+    plans: Vec<Box<str>>,
+    /// When services that are leaving end.
+    leaving: BTreeMap<u32, Tick>,
+    ends: BTreeSet<(Tick, u32)>,
+    /// Services of each ISP.
+    counts: BTreeMap<Asn, u64>,
+    /// Subscribers that do not fit the network file, and so are nowhere.
+    unfit: BTreeMap<String, (SubscriberId, Record)>,
+    next: SubscriberId,
     gateways: HashMap<IpAddr, (), RandomState>,
 }
 
-/// How far a walk over all bindings is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Place {
-    service: ServiceIndex,
-    prefix: u16,
+/// A subscriber, and the first of its services.
+#[derive(Debug)]
+struct Subscriber {
+    id: SubscriberId,
+    name: Box<str>,
+    first: u32,
 }
 
-/// A place in the list of services.
-pub(crate) type ServiceIndex = u32;
-
-/// The bound prefixes of one ISP; they do not overlap.
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) ipv4: PrefixMap<Ipv4Net, Entry>,
-    pub(crate) ipv6: PrefixMap<Ipv6Net, Entry>,
+/// A service as it is held.
+#[derive(Debug)]
+struct Held {
+    prefixes: Box<[IpNet]>,
+    circuit: Circuit,
+    isp: Asn,
+    owner: u32,
+    /// The subscriber's next service; [`NONE`]: there is none.
+    next: u32,
+    plan: u16,
+    mac: Option<MacAddr>,
+    /// What was learned last for any of the subscriber's prefixes on the circuit, and still holds.
+    lent: Option<MacAddr>,
+    leaving: bool,
 }
+
+const _: () = assert!(size_of::<Held>() <= 56, "there may be a million");
+
+/// Stands for no service and no plan.
+const NONE: u32 = u32::MAX;
+/// Stands for no plan.
+const NO_PLAN: u16 = u16::MAX;
 
 /// A bound prefix.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) service: ServiceIndex,
-    learned: Option<MacAddr>,
-}
-
-/// A subscriber on a circuit, whichever the ISP.
-#[derive(Debug, Default)]
-pub(crate) struct Station {
-    pub(crate) services: Vec<ServiceIndex>,
-    /// What was learned last for any of its prefixes, and still holds.
+struct Entry {
+    service: u32,
     learned: Option<MacAddr>,
 }
 
 impl Directory {
     /// Nobody is here yet. A node that the facts do not know takes nobody.
-    pub fn new(node: &str, facts: &Facts) -> Self {
-        let node = facts.nodes.get(node).cloned().unwrap_or_default();
+    pub fn new(name: &str, facts: &Facts) -> Self {
+        let node = facts.nodes.get(name).cloned().unwrap_or_default();
         let gateways = node.pools.values().flatten().map(|pool| (pool.gateway, ())).collect();
         Self {
+            name: name.to_owned(),
             node,
-            names: Vec::new(),
-            ids: HashMap::default(),
+            isps: facts.isps.clone(),
+            subscribers: Vec::new(),
+            free_subscribers: Vec::new(),
             services: Vec::new(),
-            tables: HashMap::default(),
-            circuits: HashMap::default(),
-            stations: HashMap::default(),
-            singles: HashMap::default(),
-            configured: HashMap::default(),
+            free_services: Vec::new(),
+            by_name: HashTable::new(),
+            by_id: HashTable::new(),
+            hasher: RandomState::default(),
+            prefixes: BTreeMap::new(),
+            on_circuit: BTreeSet::new(),
+            configured: BTreeSet::new(),
+            plans: Vec::new(),
+            leaving: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            counts: BTreeMap::new(),
+            unfit: BTreeMap::new(),
+            next: SubscriberId(0),
             gateways,
         }
     }
 
-    /// A node's subscribers from a file. The whole file must be right, for other nodes' rows too: half a directory
-    /// would cut subscribers off without a word.
-    pub fn load(node: &str, text: &str, facts: &Facts) -> Result<Self, Vec<RowError>> {
-        let mut all = load_all(text, facts)?;
-        Ok(all.remove(node).unwrap_or_else(|| Self::new(node, facts)))
+    /// The services, in no particular order.
+    pub fn services(&self) -> impl Iterator<Item = Service<'_>> {
+        (0..self.services.len()).filter_map(|index| self.service(index as u32))
     }
 
-    /// The services, in the order in which they came.
-    pub fn services(&self) -> impl ExactSizeIterator<Item = &Service> {
-        self.services.iter()
+    /// How many services of an ISP there are, those that are leaving not counted.
+    pub fn services_of(&self, isp: Asn) -> u64 {
+        self.counts.get(&isp).copied().unwrap_or(0)
     }
 
-    /// The subscribers, in the order of their numbers.
-    pub fn subscribers(&self) -> impl ExactSizeIterator<Item = (SubscriberId, &str)> {
-        self.names.iter().enumerate().map(|(index, name)| (SubscriberId(index as u64), name.as_str()))
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.services.len() - self.free_services.len()
+    }
+
+    /// How many subscribers there are.
+    pub fn subscriber_count(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// The subscribers, in no particular order.
+    pub fn subscribers(&self) -> impl Iterator<Item = (SubscriberId, &str)> {
+        self.subscribers.iter().flatten().map(|subscriber| (subscriber.id, &*subscriber.name))
+    }
+
+    /// The first subscriber from this place on, and the place after it. One that comes or goes meanwhile may be seen or
+    /// not, the others are seen once.
+    pub fn subscriber_from(&self, place: Place) -> Option<(Place, SubscriberId, &str)> {
+        let rest = self.subscribers.get(place.index as usize..)?;
+        let found = rest.iter().enumerate().find_map(|(n, s)| Some((n as u32, s.as_ref()?)));
+        let (ahead, subscriber) = found?;
+        let after = Place { index: place.index + ahead + 1, prefix: 0 };
+        Some((after, subscriber.id, &subscriber.name))
     }
 
     /// A subscriber's name.
     pub fn name(&self, subscriber: SubscriberId) -> Option<&str> {
-        self.names.get(usize::try_from(subscriber.0).ok()?).map(String::as_str)
+        self.subscriber(self.index_of(subscriber)?).map(|subscriber| &*subscriber.name)
     }
 
     /// A subscriber's number.
     pub fn id(&self, name: &str) -> Option<SubscriberId> {
-        self.ids.get(name).copied()
+        self.subscriber(self.index_of_name(name)?).map(|subscriber| subscriber.id)
+    }
+
+    /// A subscriber's services.
+    pub fn services_of_subscriber(&self, subscriber: SubscriberId) -> impl Iterator<Item = Service<'_>> {
+        self.chain(self.index_of(subscriber)).filter_map(|index| self.service(index))
+    }
+
+    /// The number that the next new subscriber gets.
+    pub fn next_id(&self) -> SubscriberId {
+        self.next
+    }
+
+    /// No number below this one is given to a new subscriber.
+    pub fn reserve_ids(&mut self, next: SubscriberId) {
+        self.next = self.next.max(next);
+    }
+
+    /// Subscribers that are stored and do not fit the network file.
+    pub fn unfit(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.unfit.keys().map(String::as_str)
+    }
+
+    /// A subscriber as it is stored.
+    pub fn record(&self, subscriber: SubscriberId, clock: Clock) -> Option<Record> {
+        let index = self.index_of(subscriber)?;
+        let name = self.subscriber(index)?.name.to_string();
+        let services = self.chain(Some(index)).filter_map(|index| {
+            let service = self.service(index)?;
+            Some(ServiceRecord {
+                isp: service.isp,
+                port: self.port_name(service.circuit).to_owned(),
+                tags: service.circuit.tags,
+                mac: service.mac,
+                plan: service.plan.map(str::to_owned),
+                prefixes: service.prefixes.to_vec(),
+                leaving_until: service.leaving.map(|end| clock.wall_at(end)),
+            })
+        });
+        Some(Record { name, services: services.collect() })
+    }
+
+    /// The name of a circuit's port.
+    pub fn port_name(&self, circuit: Circuit) -> &str {
+        let mut ports = self.node.ports.iter();
+        ports.find(|(_, (port, _))| *port == circuit.port).map_or("", |(name, _)| name)
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.name
     }
 
     /// Everything that the forwarder should hold of subscribers.
     pub fn bindings(&self) -> impl Iterator<Item = Change> + '_ {
-        self.services.iter().flat_map(move |service| {
-            service.prefixes.iter().filter_map(move |prefix| self.change(service.isp, *prefix))
+        let mut place = Place::default();
+        std::iter::from_fn(move || {
+            let (after, key, binding) = self.bound_from(place)?;
+            place = after;
+            Some(Change::Binding(key, Some(binding)))
         })
     }
 
     /// What the forwarder should hold under this name.
     pub fn bound(&self, key: &BindingKey) -> Option<Binding> {
-        match self.change(key.prefix.isp, key.prefix.prefix)? {
-            Change::Binding(found, binding) if found == *key => binding,
-            _ => None,
-        }
+        let entry = self.prefixes.get(&(key.prefix.isp, key.prefix.prefix))?;
+        let held = self.held(entry.service).filter(|held| held.circuit == key.circuit)?;
+        Some(Binding {
+            subscriber: self.subscriber(held.owner)?.id,
+            mac: held.mac.or(entry.learned).or(held.lent),
+            verify_mac: held.mac.is_some(),
+            leaving: held.leaving,
+        })
     }
 
     /// The first binding from this place on, and the place after it. What is changed meanwhile may be seen or not.
     pub fn bound_from(&self, place: Place) -> Option<(Place, BindingKey, Binding)> {
         let mut place = place;
         loop {
-            let service = self.service(place.service)?;
-            let Some(prefix) = service.prefixes.get(usize::from(place.prefix)) else {
-                place = Place { service: place.service + 1, prefix: 0 };
+            let held = self.services.get(place.index as usize)?;
+            let next =
+                held.as_ref().and_then(|held| Some((held, held.prefixes.get(usize::from(place.prefix))?)));
+            let Some((held, prefix)) = next else {
+                place = Place { index: place.index + 1, prefix: 0 };
                 continue;
             };
             place.prefix += 1;
-            if let Some(Change::Binding(key, Some(binding))) = self.change(service.isp, *prefix) {
+            let prefix = IspPrefix { isp: held.isp, prefix: *prefix };
+            let key = BindingKey { circuit: held.circuit, prefix };
+            if let Some(binding) = self.bound(&key) {
                 return Some((place, key, binding));
             }
         }
@@ -178,38 +314,49 @@ impl Directory {
 
     /// The bindings that are leaving.
     pub fn leaving_keys(&self) -> Vec<BindingKey> {
-        Vec::new()
+        self.leaving.keys().flat_map(|index| self.keys(*index)).collect()
     }
 
-    /// The prefix on this circuit that covers this address.
+    /// The prefix on this circuit that covers this address; of several ISPs', the one that the subscriber is not leaving.
     pub fn binding(&self, circuit: Circuit, address: IpAddr) -> Option<Bound> {
-        let isps = self.circuits.get(&circuit)?;
-        isps.iter().find_map(|isp| self.locate(*isp, address).filter(|bound| bound.circuit == circuit))
+        let here = self.isps_on(circuit).filter_map(|isp| self.locate(isp, address));
+        here.filter(|bound| bound.circuit == circuit).min_by_key(|bound| bound.leaving)
     }
 
     /// The prefix of this ISP that covers this address, wherever it is.
     pub fn locate(&self, isp: Asn, address: IpAddr) -> Option<Bound> {
-        let (prefix, entry) = self.tables.get(&isp)?.covering(IpNet::from(address))?;
-        let service = self.service(entry.service)?;
+        let (prefix, entry) = self.covering(isp, IpNet::from(address))?;
+        let held = self.held(entry.service)?;
         Some(Bound {
-            circuit: service.circuit,
+            circuit: held.circuit,
             isp,
-            subscriber: service.subscriber,
+            subscriber: self.subscriber(held.owner)?.id,
             prefix,
-            configured: service.mac,
-            mac: self.mac(service, &entry),
+            configured: held.mac,
+            mac: held.mac.or(entry.learned).or(held.lent),
+            leaving: held.leaving,
         })
     }
 
     /// Whose a frame from this Ethernet address on this circuit must be, by what is configured alone: the circuit's only
     /// service (unless another Ethernet address is configured for it), or the only one that this address is configured
-    /// for.
-    pub fn station(&self, circuit: Circuit, mac: MacAddr) -> Option<&Service> {
-        if let Some((1, only)) = self.singles.get(&circuit) {
-            return self.service(*only).filter(|service| service.mac.is_none_or(|own| own == mac));
+    /// for. What is leaving does not count.
+    pub fn station(&self, circuit: Circuit, mac: MacAddr) -> Option<Service<'_>> {
+        let stays = |index: &u32| self.held(*index).is_some_and(|held| !held.leaving);
+        let all =
+            self.on_circuit.range((circuit, Asn(0), 0)..=(circuit, Asn(u32::MAX), NONE)).map(|(_, _, s)| *s);
+        let mut few = all.clone().take(ALONE).filter(stays);
+        match (few.next(), few.next(), all.clone().nth(ALONE)) {
+            (Some(only), None, None) => {
+                return self.service(only).filter(|service| service.mac.is_none_or(|own| own == mac));
+            }
+            (None, None, None) => return None,
+            _ => {}
         }
-        match self.configured.get(&(circuit, mac))? {
-            (1, only) => self.service(*only),
+        let configured = self.configured.range((circuit, mac, 0)..=(circuit, mac, NONE)).map(|(_, _, s)| *s);
+        let mut configured = configured.filter(stays);
+        match (configured.next(), configured.next()) {
+            (Some(only), None) => self.service(only),
             _ => None,
         }
     }
@@ -224,156 +371,77 @@ impl Directory {
         self.gateways.contains_key(&address)
     }
 
-    /// An Ethernet address was learned for a bound prefix, or in the place of another: what the forwarder should now
-    /// hold. Nothing for a prefix that is not bound here or whose Ethernet address is configured.
-    pub fn learned(&mut self, circuit: Circuit, prefix: IpNet, mac: MacAddr) -> Vec<Change> {
-        self.relearn(circuit, prefix, |learned| *learned = Some(mac), |shared, _| *shared = Some(mac))
-    }
-
-    /// A learned Ethernet address answers no more: what the forwarder should now hold.
-    pub fn lost(&mut self, circuit: Circuit, prefix: IpNet, mac: MacAddr) -> Vec<Change> {
-        let forget = |learned: &mut Option<MacAddr>| *learned = learned.filter(|held| *held != mac);
-        self.relearn(circuit, prefix, forget, |shared, others| {
-            if *shared == Some(mac) {
-                *shared = others;
-            }
-        })
-    }
-
-    /// Takes over an Ethernet address that the forwarder held when this process began, before any is learned: like
-    /// [`Self::learned`], without telling the forwarder what it knows.
-    pub fn restore(&mut self, key: &BindingKey, mac: MacAddr) {
-        if self.exact(key.prefix).is_some_and(|(service, _)| service.circuit == key.circuit) {
-            self.learned(key.circuit, key.prefix.prefix, mac);
-        }
-    }
-
-    /// What the forwarder should hold for a prefix.
-    fn change(&self, isp: Asn, prefix: IpNet) -> Option<Change> {
-        let key = IspPrefix { isp, prefix };
-        let (service, entry) = self.exact(key)?;
-        let binding = Binding {
-            subscriber: service.subscriber,
-            mac: self.mac(service, &entry),
-            verify_mac: service.mac.is_some(),
-            leaving: false,
+    /// The ISPs that have services on this circuit.
+    fn isps_on(&self, circuit: Circuit) -> impl Iterator<Item = Asn> + '_ {
+        let after = move |last: Option<Asn>| {
+            let from = match last {
+                None => Included((circuit, Asn(0), 0)),
+                Some(last) => Excluded((circuit, last, NONE)),
+            };
+            let found = self.on_circuit.range((from, Unbounded)).next();
+            found.filter(|(there, ..)| *there == circuit).map(|(_, isp, _)| *isp)
         };
-        Some(Change::Binding(BindingKey { circuit: service.circuit, prefix: key }, Some(binding)))
+        std::iter::successors(after(None), move |last| after(Some(*last)))
     }
 
-    /// Changes what is learned for a prefix, then for its station (which is given what its other prefixes have learned),
-    /// and says what is different now.
-    fn relearn(
-        &mut self,
-        circuit: Circuit,
-        prefix: IpNet,
-        own: impl FnOnce(&mut Option<MacAddr>),
-        shared: impl FnOnce(&mut Option<MacAddr>, Option<MacAddr>),
-    ) -> Vec<Change> {
-        let isps = self.circuits.get(&circuit).map_or(&[][..], Vec::as_slice);
-        let here = isps.iter().find_map(|isp| {
-            let (service, _) = self.exact(IspPrefix { isp: *isp, prefix })?;
-            (service.circuit == circuit && service.mac.is_none()).then_some((*isp, service.subscriber))
-        });
-        let Some((isp, subscriber)) = here else { return Vec::new() };
-        let before = self.station_bindings(circuit, subscriber);
-        if let Some(entry) = self.tables.get_mut(&isp).and_then(|table| table.exact_mut(prefix)) {
-            own(&mut entry.learned);
-        }
-        let others = self.station_prefixes(circuit, subscriber).find_map(|(_, _, entry)| entry.learned);
-        if let Some(station) = self.stations.get_mut(&(circuit, subscriber)) {
-            shared(&mut station.learned, others);
-        }
-        let after = self.station_bindings(circuit, subscriber);
-        after.into_iter().filter(|change| !before.contains(change)).collect()
+    /// The entry of this ISP whose prefix covers this one.
+    fn covering(&self, isp: Asn, prefix: IpNet) -> Option<(IpNet, Entry)> {
+        let (&(there, found), entry) = self.prefixes.range(..=(isp, prefix)).next_back()?;
+        (there == isp && found.contains(&prefix)).then_some((found, *entry))
     }
 
-    fn station_bindings(&self, circuit: Circuit, subscriber: SubscriberId) -> Vec<Change> {
-        self.station_prefixes(circuit, subscriber)
-            .filter_map(|(isp, prefix, _)| self.change(isp, prefix))
-            .collect()
+    /// The entries of this ISP that this prefix covers.
+    fn within(&self, isp: Asn, prefix: IpNet) -> impl Iterator<Item = (IpNet, Entry)> + '_ {
+        let from = self.prefixes.range((isp, prefix)..);
+        from.take_while(move |((there, found), _)| *there == isp && prefix.contains(found))
+            .map(|((_, found), entry)| (*found, *entry))
     }
 
-    fn station_prefixes(
-        &self,
-        circuit: Circuit,
-        subscriber: SubscriberId,
-    ) -> impl Iterator<Item = (Asn, IpNet, Entry)> + '_ {
-        let services = self.stations.get(&(circuit, subscriber)).map_or(&[][..], |s| s.services.as_slice());
-        services.iter().filter_map(|index| self.service(*index)).flat_map(|service| {
-            service.prefixes.iter().filter_map(|prefix| {
-                let (_, entry) = self.exact(IspPrefix { isp: service.isp, prefix: *prefix })?;
-                Some((service.isp, *prefix, entry))
-            })
+    fn service(&self, index: u32) -> Option<Service<'_>> {
+        let held = self.held(index)?;
+        Some(Service {
+            subscriber: self.subscriber(held.owner)?.id,
+            circuit: held.circuit,
+            isp: held.isp,
+            mac: held.mac,
+            plan: self.plans.get(usize::from(held.plan)).map(|plan| &**plan),
+            prefixes: &held.prefixes,
+            leaving: self.leaving.get(&index).copied(),
         })
     }
 
-    fn mac(&self, service: &Service, entry: &Entry) -> Option<MacAddr> {
-        let shared = || self.stations.get(&(service.circuit, service.subscriber))?.learned;
-        service.mac.or(entry.learned).or_else(shared)
+    fn held(&self, index: u32) -> Option<&Held> {
+        self.services.get(index as usize)?.as_ref()
     }
 
-    fn exact(&self, key: IspPrefix) -> Option<(&Service, Entry)> {
-        let (prefix, entry) = self.tables.get(&key.isp)?.covering(key.prefix)?;
-        (prefix == key.prefix).then_some((self.service(entry.service)?, entry))
+    fn subscriber(&self, index: u32) -> Option<&Subscriber> {
+        self.subscribers.get(index as usize)?.as_ref()
     }
 
-    pub(crate) fn service(&self, index: ServiceIndex) -> Option<&Service> {
-        self.services.get(usize::try_from(index).ok()?)
-    }
-}
-
-impl Table {
-    /// The entry whose prefix covers this one.
-    pub(crate) fn covering(&self, prefix: IpNet) -> Option<(IpNet, Entry)> {
-        match prefix {
-            IpNet::V4(prefix) => self.ipv4.get_lpm(&prefix).map(|(found, entry)| (found.into(), *entry)),
-            IpNet::V6(prefix) => self.ipv6.get_lpm(&prefix).map(|(found, entry)| (found.into(), *entry)),
-        }
+    /// A subscriber's services, by their numbers.
+    fn chain(&self, subscriber: Option<u32>) -> impl Iterator<Item = u32> + '_ {
+        let first = subscriber.and_then(|index| self.subscriber(index)).map_or(NONE, |s| s.first);
+        let there = |index: u32| (index != NONE).then_some(index);
+        std::iter::successors(there(first), move |index| there(self.held(*index)?.next))
     }
 
-    /// The entries that this prefix covers.
-    pub(crate) fn within(&self, prefix: IpNet) -> Box<dyn Iterator<Item = (IpNet, Entry)> + '_> {
-        match prefix {
-            IpNet::V4(prefix) => Box::new(self.ipv4.children(&prefix).map(|(p, entry)| (p.into(), *entry))),
-            IpNet::V6(prefix) => Box::new(self.ipv6.children(&prefix).map(|(p, entry)| (p.into(), *entry))),
-        }
+    /// The names of a service's bindings.
+    fn keys(&self, index: u32) -> impl Iterator<Item = BindingKey> + '_ {
+        self.held(index).into_iter().flat_map(|held| {
+            let (circuit, isp) = (held.circuit, held.isp);
+            held.prefixes
+                .iter()
+                .map(move |prefix| BindingKey { circuit, prefix: IspPrefix { isp, prefix: *prefix } })
+        })
     }
 
-    pub(crate) fn insert(&mut self, prefix: IpNet, service: ServiceIndex) {
-        let entry = Entry { service, learned: None };
-        match prefix {
-            IpNet::V4(prefix) => drop(self.ipv4.insert(prefix, entry)),
-            IpNet::V6(prefix) => drop(self.ipv6.insert(prefix, entry)),
-        }
+    fn index_of(&self, id: SubscriberId) -> Option<u32> {
+        let found = |index: &u32| self.subscriber(*index).is_some_and(|s| s.id == id);
+        self.by_id.find(self.hasher.hash_one(id), found).copied()
     }
 
-    fn exact_mut(&mut self, prefix: IpNet) -> Option<&mut Entry> {
-        match prefix {
-            IpNet::V4(prefix) => self.ipv4.get_mut(&prefix),
-            IpNet::V6(prefix) => self.ipv6.get_mut(&prefix),
-        }
+    fn index_of_name(&self, name: &str) -> Option<u32> {
+        let found = |index: &u32| self.subscriber(*index).is_some_and(|s| &*s.name == name);
+        self.by_name.find(self.hasher.hash_one(name), found).copied()
     }
-}
-
-/// Every node's directory from one file.
-pub(crate) fn load_all(text: &str, facts: &Facts) -> Result<BTreeMap<String, Directory>, Vec<RowError>> {
-    let (rows, mut errors) = parse_lossy(text);
-    let mut directories = BTreeMap::<String, Directory>::new();
-    for row in rows {
-        if !facts.nodes.contains_key(&row.node) {
-            let known: Vec<_> = facts.nodes.keys().map(String::as_str).collect();
-            let message = format!("there is no node `{}`", row.node);
-            let help = format!("the nodes of the network file are {}", known.join(", "));
-            errors.push(row.place.error("node", message, help));
-            continue;
-        }
-        let directory =
-            directories.entry(row.node.clone()).or_insert_with(|| Directory::new(&row.node, facts));
-        if let Err(found) = directory.insert(row, &facts.isps) {
-            errors.extend(found);
-        }
-    }
-    errors.sort_by_key(|error| error.span.start);
-    if errors.is_empty() { Ok(directories) } else { Err(errors) }
 }

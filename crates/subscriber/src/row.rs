@@ -5,18 +5,18 @@ use std::ops::Range;
 use contract::{Asn, MacAddr, VlanId, VlanTags};
 use ipnet::IpNet;
 
-/// The columns, in the order in which they are usually written.
+use crate::record::{Problem, ServiceRecord};
+
+/// The columns that a file must have, in the order in which they are usually written. There may be one more, `plan`.
 pub const HEADER: [&str; 8] =
     ["subscriber", "node", "port", "outer_vlan", "inner_vlan", "mac", "isp", "prefixes"];
-const SUBSCRIBER: usize = 0;
+/// All columns.
+const COLUMNS: [&str; 9] =
+    ["subscriber", "node", "port", "outer_vlan", "inner_vlan", "mac", "isp", "prefixes", "plan"];
 const NODE: usize = 1;
-const PORT: usize = 2;
-const OUTER: usize = 3;
-const INNER: usize = 4;
-const MAC: usize = 5;
-const ISP: usize = 6;
-const PREFIXES: usize = 7;
-/// The most octets of a subscriber's name.
+/// Stands for a column that the file does not have.
+const ABSENT: usize = usize::MAX;
+/// The most octets of a subscriber's name, and of a plan's.
 const MAX_NAME: usize = 128;
 /// The most prefixes in a row: enough for any line, and a bound on what one row makes the forwarder hold.
 const MAX_PREFIXES: usize = 64;
@@ -28,26 +28,18 @@ pub struct Row {
     pub subscriber: String,
     /// The headend's name.
     pub node: String,
-    /// The access port's device name.
-    pub port: String,
-    /// The tags of the line.
-    pub tags: VlanTags,
-    /// The one Ethernet address that may speak, if it is known beforehand.
-    pub mac: Option<MacAddr>,
-    /// The ISP.
-    pub isp: Asn,
-    /// The subscriber's prefixes, host bits zero.
-    pub prefixes: Vec<IpNet>,
+    /// The service.
+    pub service: ServiceRecord,
     /// Where in the file the row is.
     pub place: RowPlace,
 }
 
-/// Where in the file a row and its fields are; nowhere for one that did not come from a file.
+/// Where in the file a row and its fields are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RowPlace {
     line: u64,
     start: usize,
-    fields: [Range<usize>; HEADER.len()],
+    fields: [Range<usize>; COLUMNS.len()],
 }
 
 /// What is wrong with a row.
@@ -73,12 +65,18 @@ pub struct RowError {
 impl RowPlace {
     /// Where a field is.
     pub(crate) fn field(&self, field: &str) -> Range<usize> {
-        let index = HEADER.iter().position(|name| *name == field);
+        let index = COLUMNS.iter().position(|name| *name == field);
         index.and_then(|index| self.fields.get(index)).cloned().unwrap_or(self.start..self.start)
     }
 
-    /// An error at a field.
-    pub(crate) fn error(&self, field: &'static str, message: String, help: String) -> RowError {
+    /// The line, and where it starts.
+    pub(crate) fn line(&self) -> (u64, usize) {
+        (self.line, self.start)
+    }
+
+    /// A problem, at its field.
+    pub(crate) fn error(&self, problem: Problem) -> RowError {
+        let Problem { field, message, help, .. } = problem;
         let span = self.field(field);
         let column = span.start.saturating_sub(self.start) + 1;
         RowError { line: self.line, column, span, field: Some(field), message, help, other: None }
@@ -93,12 +91,21 @@ pub fn parse_csv(text: &str) -> Result<Vec<Row>, Vec<RowError>> {
 
 /// The rows that can be read, and what is wrong with the others.
 pub(crate) fn parse_lossy(text: &str) -> (Vec<Row>, Vec<RowError>) {
+    let (mut rows, mut errors) = (Vec::new(), Vec::new());
+    read(text, &mut |row| match row {
+        Ok(row) => rows.push(row),
+        Err(found) => errors.extend(found),
+    });
+    (rows, errors)
+}
+
+/// Reads a file row by row; says which columns it has, unless its header is wrong.
+pub(crate) fn read(text: &str, each: &mut dyn FnMut(Result<Row, Vec<RowError>>)) -> Option<Columns> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .comment(Some(b'#'))
         .from_reader(text.as_bytes());
-    let (mut rows, mut errors) = (Vec::new(), Vec::new());
     let mut columns = None;
     let (mut line, mut counted) = (1, 0);
     let mut record = csv::StringRecord::new();
@@ -112,32 +119,39 @@ pub(crate) fn parse_lossy(text: &str) -> (Vec<Row>, Vec<RowError>) {
         match &columns {
             None => match header(&record, &spans, text) {
                 Ok(order) => columns = Some(order),
-                Err(found) => return (rows, found),
+                Err(found) => {
+                    each(Err(found));
+                    return None;
+                }
             },
-            Some(columns) => match row(&record, &spans, line, columns) {
-                Ok(row) => rows.push(row),
-                Err(found) => errors.extend(found),
-            },
+            Some(columns) => each(row(&record, &spans, line, columns)),
         }
     }
     if columns.is_none() {
         let help = format!("begin the file with the line `{}`", HEADER.join(","));
-        errors.push(bare_error(text, 0..0, "the file has no header".to_owned(), help));
+        each(Err(vec![bare_error(text, 0..0, "the file has no header".to_owned(), help)]));
     }
-    (rows, errors)
+    columns
 }
 
-/// For each column of [`HEADER`], the field of a record that holds it.
-type Columns = [usize; HEADER.len()];
+/// For each of [`COLUMNS`], the field of a record that holds it.
+pub(crate) type Columns = [usize; COLUMNS.len()];
+
+/// Where a field is of the record that starts here.
+pub(crate) fn field_of(text: &str, start: usize, columns: &Columns, field: &str) -> Range<usize> {
+    let column = COLUMNS.iter().position(|name| *name == field).and_then(|at| columns.get(at));
+    let spans = field_spans(text, start);
+    column.and_then(|at| spans.get(*at)).cloned().unwrap_or(start..start)
+}
 
 fn header(record: &csv::StringRecord, spans: &[Range<usize>], text: &str) -> Result<Columns, Vec<RowError>> {
-    let mut columns = [usize::MAX; HEADER.len()];
+    let mut columns = [ABSENT; COLUMNS.len()];
     let mut errors = Vec::new();
     let span = |index: usize| spans.get(index).cloned().unwrap_or(0..0);
     for (index, name) in record.iter().enumerate() {
         let name = name.trim().trim_start_matches('\u{feff}');
-        match HEADER.iter().position(|known| *known == name) {
-            Some(column) if columns[column] == usize::MAX => columns[column] = index,
+        match COLUMNS.iter().position(|known| *known == name) {
+            Some(column) if columns[column] == ABSENT => columns[column] = index,
             Some(_) => errors.push(bare_error(
                 text,
                 span(index),
@@ -148,12 +162,12 @@ fn header(record: &csv::StringRecord, spans: &[Range<usize>], text: &str) -> Res
                 text,
                 span(index),
                 format!("`{name}` is no column of a file of subscribers"),
-                format!("the columns are {}", HEADER.join(",")),
+                format!("the columns are {}", COLUMNS.join(",")),
             )),
         }
     }
     let missing: Vec<_> =
-        HEADER.iter().zip(columns).filter(|(_, at)| *at == usize::MAX).map(|(n, _)| *n).collect();
+        HEADER.iter().zip(columns).filter(|(_, at)| *at == ABSENT).map(|(n, _)| *n).collect();
     if !missing.is_empty() && errors.is_empty() {
         let whole = span(0).start..spans.last().map_or(0, |last| last.end);
         let message = format!("the header lacks {}", missing.join(", "));
@@ -169,119 +183,217 @@ fn row(
     columns: &Columns,
 ) -> Result<Row, Vec<RowError>> {
     let start = spans.first().map_or(0, |span| span.start);
-    if record.len() != HEADER.len() {
+    let expected = columns.iter().filter(|at| **at != ABSENT).count();
+    if record.len() != expected {
         let whole = start..spans.last().map_or(start, |last| last.end);
-        let message = format!("this row has {} fields, the header {}", record.len(), HEADER.len());
+        let message = format!("this row has {} fields, the header {expected}", record.len());
         let help = "an empty field keeps its comma, several prefixes are separated by spaces".to_owned();
         let error = RowError { line, column: 1, span: whole, field: None, message, help, other: None };
         return Err(vec![error]);
     }
     let fields = columns.map(|at| spans.get(at).cloned().unwrap_or(start..start));
     let place = RowPlace { line, start, fields };
-    let field = |column: usize| record.get(columns[column]).unwrap_or("").trim();
-    let mut errors = Vec::new();
-    let mut wrong = |column: usize, message: String, help: &str| {
-        errors.push(place.error(HEADER[column], message, help.to_owned()));
-    };
-
-    let subscriber = field(SUBSCRIBER);
-    let odd = |c: char| c.is_control() || c.is_whitespace();
-    if subscriber.is_empty() || subscriber.len() > MAX_NAME || subscriber.contains(odd) {
-        let message = format!("a subscriber's name has 1 to {MAX_NAME} octets and no white space");
-        wrong(SUBSCRIBER, message, "write a name or a line's number");
+    let [subscriber, node, port, outer_vlan, inner_vlan, mac, isp, prefixes, plan] =
+        columns.map(|at| record.get(at).unwrap_or("").trim());
+    let fields = Fields { subscriber, port, outer_vlan, inner_vlan, mac, isp, prefixes, plan };
+    let mut problems = Vec::new();
+    if node.is_empty() {
+        problems.push(empty(COLUMNS[NODE]));
     }
-    for column in [NODE, PORT] {
-        if field(column).is_empty() {
-            wrong(column, format!("`{}` is empty", HEADER[column]), "write its name as in the network file");
+    match fields.service() {
+        Ok(service) if problems.is_empty() => {
+            Ok(Row { subscriber: subscriber.to_owned(), node: node.to_owned(), service, place })
+        }
+        Ok(_) => Err(problems.into_iter().map(|problem| place.error(problem)).collect()),
+        Err(found) => {
+            let name = |problem: &Problem| problem.field == COLUMNS[0];
+            let at = found.iter().take_while(|problem| name(problem)).count();
+            let mut found = found;
+            found.splice(at..at, problems);
+            Err(found.into_iter().map(|problem| place.error(problem)).collect())
         }
     }
-    let tags = tags(field(OUTER), field(INNER), &mut wrong);
-    let mac = match field(MAC) {
-        "" => None,
-        mac => match mac.parse::<MacAddr>() {
-            Ok(mac) if mac.is_unicast() => Some(mac),
-            Ok(mac) => {
-                let message = format!("{mac} is no station's address");
-                wrong(MAC, message, "write the subscriber's own, or leave it empty to learn it");
-                None
-            }
-            Err(_) => {
-                let message = format!("`{mac}` is no Ethernet address");
-                wrong(
-                    MAC,
-                    message,
-                    "write six hexadecimal octets, as in 02:00:5e:10:00:01, or leave it empty",
-                );
-                None
-            }
-        },
-    };
-    let isp = field(ISP).parse().unwrap_or_else(|_| {
-        wrong(ISP, format!("`{}` is no AS number", field(ISP)), "write the ISP's, as in 64501 or AS64501");
-        Asn(0)
-    });
-    let prefixes = prefixes(field(PREFIXES), &mut wrong);
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let [subscriber, node, port] = [SUBSCRIBER, NODE, PORT].map(|column| field(column).to_owned());
-    Ok(Row { subscriber, node, port, tags, mac, isp, prefixes, place })
 }
 
-fn tags(outer: &str, inner: &str, wrong: &mut impl FnMut(usize, String, &str)) -> VlanTags {
-    let mut vlan = |column: usize, text: &str| match text {
+/// A service as it is written, whether in a file or in a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Fields<'a> {
+    pub(crate) subscriber: &'a str,
+    pub(crate) port: &'a str,
+    pub(crate) outer_vlan: &'a str,
+    pub(crate) inner_vlan: &'a str,
+    pub(crate) mac: &'a str,
+    pub(crate) isp: &'a str,
+    pub(crate) prefixes: &'a str,
+    pub(crate) plan: &'a str,
+}
+
+impl Fields<'_> {
+    /// The service, or all that is wrong with it by itself.
+    pub(crate) fn service(&self) -> Result<ServiceRecord, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let subscriber = self.subscriber;
+        if subscriber.is_empty() || is_odd(subscriber) {
+            let message = format!("a subscriber's name has 1 to {MAX_NAME} octets and no white space");
+            problems.push(Problem::new("subscriber", message, "write a name or a line's number"));
+        }
+        if self.port.is_empty() {
+            problems.push(empty("port"));
+        }
+        let tags = tags(self.outer_vlan, self.inner_vlan, &mut problems);
+        let mac = mac(self.mac).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let isp = isp("isp", self.isp).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Asn(0)
+        });
+        let prefixes = prefixes(self.prefixes, &mut problems);
+        if is_odd(self.plan) {
+            let message = format!("a plan's name has 1 to {MAX_NAME} octets and no white space");
+            problems.push(Problem::new("plan", message, "write a plan's name, or leave it empty"));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let plan = (!self.plan.is_empty()).then(|| self.plan.to_owned());
+        Ok(ServiceRecord { isp, port: self.port.to_owned(), tags, mac, plan, prefixes, leaving_until: None })
+    }
+}
+
+fn is_odd(name: &str) -> bool {
+    name.len() > MAX_NAME || name.contains(|c: char| c.is_control() || c.is_whitespace())
+}
+
+fn empty(field: &'static str) -> Problem {
+    Problem::new(field, format!("`{field}` is empty"), "write its name as in the network file")
+}
+
+/// An AS number, from this field.
+pub(crate) fn isp(field: &'static str, text: &str) -> Result<Asn, Problem> {
+    text.parse().map_err(|_| {
+        let help = "write the ISP's, as in 64501 or AS64501";
+        Problem::new(field, format!("`{text}` is no AS number"), help)
+    })
+}
+
+fn mac(text: &str) -> Result<Option<MacAddr>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<MacAddr>() {
+        Ok(mac) if mac.is_unicast() => Ok(Some(mac)),
+        Ok(mac) => {
+            let help = "write the subscriber's own, or leave it empty to learn it";
+            Err(Problem::new("mac", format!("{mac} is no station's address"), help))
+        }
+        Err(_) => {
+            let help = "write six hexadecimal octets, as in 02:00:5e:10:00:01, or leave it empty";
+            Err(Problem::new("mac", format!("`{text}` is no Ethernet address"), help))
+        }
+    }
+}
+
+fn tags(outer: &str, inner: &str, problems: &mut Vec<Problem>) -> VlanTags {
+    let mut vlan = |field: &'static str, text: &str| match text {
         "" => None,
         text => match text.parse::<u16>().ok().and_then(|id| VlanId::new(id).ok()) {
             Some(id) => Some(id),
             None => {
-                let message = format!("`{text}` is no VLAN");
-                wrong(column, message, "write a number from 1 to 4094, or leave it empty");
+                let help = "write a number from 1 to 4094, or leave it empty";
+                problems.push(Problem::new(field, format!("`{text}` is no VLAN"), help));
                 None
             }
         },
     };
-    match (vlan(OUTER, outer), vlan(INNER, inner)) {
+    match (vlan("outer_vlan", outer), vlan("inner_vlan", inner)) {
         (None, None) => VlanTags::None,
         (Some(id), None) => VlanTags::Single(id),
         (Some(outer), Some(inner)) => VlanTags::Double { outer, inner },
         (None, Some(_)) => {
             if outer.is_empty() {
-                let message = "there is an inner VLAN and no outer one".to_owned();
-                wrong(OUTER, message, "a line with one tag has it in outer_vlan");
+                let help = "a line with one tag has it in outer_vlan";
+                problems.push(Problem::new("outer_vlan", "there is an inner VLAN and no outer one", help));
             }
             VlanTags::None
         }
     }
 }
 
-fn prefixes(text: &str, wrong: &mut impl FnMut(usize, String, &str)) -> Vec<IpNet> {
+/// Prefixes with white space between.
+pub(crate) fn prefixes(text: &str, problems: &mut Vec<Problem>) -> Vec<IpNet> {
     let mut prefixes = Vec::new();
+    let mut wrong = |message: String, help: &str| problems.push(Problem::new("prefixes", message, help));
     for word in text.split_whitespace() {
         let prefix = word.parse::<IpNet>().or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from));
         match prefix {
             Ok(prefix) if prefix == prefix.trunc() => prefixes.push(prefix),
             Ok(prefix) => {
-                let message = format!("{prefix} has host bits");
-                wrong(PREFIXES, message, &format!("write {} or {}", prefix.trunc(), prefix.addr()));
-            }
-            Err(_) => {
-                let message = format!("`{word}` is neither an address nor a prefix");
                 wrong(
-                    PREFIXES,
-                    message,
-                    "write them as in `100.64.0.11 2001:db8:a:11::/64`, with spaces between",
+                    format!("{prefix} has host bits"),
+                    &format!("write {} or {}", prefix.trunc(), prefix.addr()),
                 );
             }
+            Err(_) => wrong(
+                format!("`{word}` is neither an address nor a prefix"),
+                "write them as in `100.64.0.11 2001:db8:a:11::/64`, with spaces between",
+            ),
         }
     }
-    if text.is_empty() {
-        let message = "a service without a prefix carries nothing".to_owned();
-        wrong(PREFIXES, message, "write the subscriber's addresses, as in `100.64.0.11 2001:db8:a:11::/64`");
+    if text.trim().is_empty() {
+        let help = "write the subscriber's addresses, as in `100.64.0.11 2001:db8:a:11::/64`";
+        wrong("a service without a prefix carries nothing".to_owned(), help);
     } else if prefixes.len() > MAX_PREFIXES {
-        let message = format!("{} prefixes are more than {MAX_PREFIXES}", prefixes.len());
-        wrong(PREFIXES, message, "write fewer, larger ones");
+        wrong(
+            format!("{} prefixes are more than {MAX_PREFIXES}", prefixes.len()),
+            "write fewer, larger ones",
+        );
     }
     prefixes
+}
+
+/// The line of a service in a file; [`csv_header`] names its columns.
+pub fn csv_line(node: &str, subscriber: &str, service: &ServiceRecord) -> String {
+    let (outer, inner) = vlans(service.tags);
+    let prefixes: Vec<_> = service.prefixes.iter().map(written).collect();
+    let fields = [
+        subscriber,
+        node,
+        &service.port,
+        &outer,
+        &inner,
+        &service.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        &service.isp.0.to_string(),
+        &prefixes.join(" "),
+        service.plan.as_deref().unwrap_or(""),
+    ];
+    fields.map(quoted).join(",") + "\n"
+}
+
+/// The header line of [`csv_line`]s.
+pub fn csv_header() -> String {
+    COLUMNS.join(",") + "\n"
+}
+
+/// The tags as they are written.
+pub(crate) fn vlans(tags: VlanTags) -> (String, String) {
+    match tags {
+        VlanTags::None => (String::new(), String::new()),
+        VlanTags::Single(id) => (id.number().to_string(), String::new()),
+        VlanTags::Double { outer, inner } => (outer.number().to_string(), inner.number().to_string()),
+    }
+}
+
+/// A prefix as it is written: an address where it is one.
+pub(crate) fn written(prefix: &IpNet) -> String {
+    let host = prefix.prefix_len() == prefix.max_prefix_len();
+    if host { prefix.addr().to_string() } else { prefix.to_string() }
+}
+
+fn quoted(field: &str) -> String {
+    let special = field.starts_with('#') || field.contains([',', '"', '\r', '\n']);
+    if special { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
 }
 
 /// Where the record begins that is read from this octet on: after empty lines and comments, which the reader counts to

@@ -31,13 +31,13 @@ fn facts() -> Facts {
 
 fn directory(rows: &[&str]) -> Directory {
     let text = format!("{}\n{}\n", HEADER.join(","), rows.join("\n"));
-    Directory::load("head1", &text, &facts()).unwrap_or_else(|errors| panic!("{errors:#?}"))
+    Directory::read("head1", &text, &facts()).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
 /// The subscribers of the lab.
 fn lab() -> Directory {
     let text = include_str!("../../../examples/lab-subscribers.csv");
-    Directory::load("head1", text, &facts()).unwrap_or_else(|errors| panic!("{errors:#?}"))
+    Directory::read("head1", text, &facts()).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
 fn address(text: &str) -> IpAddr {
@@ -222,8 +222,8 @@ fn many(count: u32) -> String {
 #[test]
 fn a_hundred_thousand_subscribers_are_each_found() {
     let count = 100_000;
-    let mut directory = Directory::load("head1", &many(count), &facts()).unwrap();
-    assert_eq!(directory.services().len(), count as usize);
+    let mut directory = Directory::read("head1", &many(count), &facts()).unwrap();
+    assert_eq!(directory.service_count(), count as usize);
     for n in (0..count).step_by(997) {
         let v4 = IpAddr::from(Ipv4Addr::from(u32::from(Ipv4Addr::new(100, 64, 1, 0)) + n));
         let bound = directory.locate(ALPHA, v4).unwrap();
@@ -242,7 +242,7 @@ fn a_shared_circuit_may_have_everybody_on_it() {
         let isp = if n % 2 == 0 { 64501 } else { 64502 };
         text.push_str(&format!("host-{n},head1,dslam0,,,,{isp},{v4}\n"));
     }
-    let mut directory = Directory::load("head1", &text, &facts()).unwrap();
+    let mut directory = Directory::read("head1", &text, &facts()).unwrap();
     for n in 0..50_000_u32 {
         let v4 = IpAddr::from(Ipv4Addr::from(u32::from(Ipv4Addr::new(100, 64, 1, 0)) + n));
         let bound = directory.binding(SHARED, v4).unwrap();
@@ -296,7 +296,7 @@ proptest! {
 
         let kept = text.lines().enumerate().filter(|(n, _)| *n == 0 || !expected[n - 1]);
         let kept: String = kept.map(|(_, line)| format!("{line}\n")).collect();
-        let directory = Directory::load("head1", &kept, &facts()).unwrap();
+        let directory = Directory::read("head1", &kept, &facts()).unwrap();
         for (line, beta, host) in probes {
             let address = IpAddr::from(Ipv4Addr::from(base + host));
             let on_circuit = plain.iter().find(|p| p.circuit == circuit(line) && p.prefix.contains(&address));

@@ -58,14 +58,14 @@ fn rows_are_read_in_any_order_of_columns_with_comments_quotes_and_carriage_retur
                 64502, 100.64.0.12 , bert ,head1,dslam0,,,\r\n";
     let rows = parse_csv(text).unwrap();
     assert_eq!(rows.len(), 2);
-    assert_eq!((rows[0].subscriber.as_str(), rows[0].isp), ("anna", Asn(64501)));
-    assert_eq!(rows[0].mac.unwrap().to_string(), "02:00:5e:10:00:01");
-    assert_eq!(rows[0].tags.to_string(), "100.200");
+    assert_eq!((rows[0].subscriber.as_str(), rows[0].service.isp), ("anna", Asn(64501)));
+    assert_eq!(rows[0].service.mac.unwrap().to_string(), "02:00:5e:10:00:01");
+    assert_eq!(rows[0].service.tags.to_string(), "100.200");
     assert_eq!(
-        rows[0].prefixes.iter().map(|p| p.to_string()).collect::<Vec<_>>(),
+        rows[0].service.prefixes.iter().map(|p| p.to_string()).collect::<Vec<_>>(),
         ["100.64.0.11/32", "2001:db8:a:11::/64"]
     );
-    assert_eq!((rows[1].subscriber.as_str(), rows[1].tags, rows[1].mac), ("bert", VlanTags::None, None));
+    assert_eq!((rows[1].subscriber.as_str(), rows[1].service.tags, rows[1].service.mac), ("bert", VlanTags::None, None));
     assert_eq!(check(text, &facts()), Ok(Summary { subscribers: 2, services: 2, prefixes: 3 }));
 }
 
@@ -238,5 +238,5 @@ fn all_mistakes_of_a_file_are_reported_in_the_order_of_lines() {
     assert_eq!(places, [(6, 12, "dslam9"), (8, 30, "\"100.64.0.1\"")]);
 
     // A node takes nobody from a file that is wrong for another node.
-    assert!(Directory::load("head2", &file(&["bert,head1,dslam9,,,,64501,100.64.0.12"]), &facts()).is_err());
+    assert!(Directory::read("head2", &file(&["bert,head1,dslam9,,,,64501,100.64.0.12"]), &facts()).is_err());
 }
