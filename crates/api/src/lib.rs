@@ -6,12 +6,18 @@
 
 mod client;
 mod show;
+mod subscribers;
 
-pub use client::{Client, ClientError, Events};
+pub use client::{Client, ClientError, Events, ImportLines};
 pub use show::{
     Account, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, HandoffHealth, Isp,
     IspHandoff, IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole,
     ShowWhat, Subscriber,
+};
+
+pub use subscribers::{
+    FieldError, ImportDone, ImportLine, ImportOptions, MAX_EDITS, MAX_PAGE, Refused, SubscriberAction,
+    SubscriberDone, SubscriberEdit, SubscriberPage, SubscriberRequest,
 };
 
 /// Where the API's paths begin; a change that old clients cannot read gets a new number.

@@ -301,6 +301,12 @@ pub struct Subscriber {
     pub mac: Option<MacAddr>,
     /// Whether the directory gave that address (else it was learned).
     pub mac_configured: bool,
+    /// The plan's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// The subscriber went to another ISP: for how many seconds what is under way still arrives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving_for: Option<u64>,
 }
 
 /// What was counted.
@@ -454,6 +460,8 @@ mod tests {
                 prefixes: vec![],
                 mac: None,
                 mac_configured: false,
+                plan: None,
+                leaving_for: None,
             };
             let text = serde_json::to_string(&row).unwrap();
             assert!(text.contains(&format!("\"tags\":{json},")), "{text}");

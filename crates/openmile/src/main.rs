@@ -14,6 +14,7 @@ mod lab;
 mod netlink;
 mod runtime_dir;
 mod site;
+mod state_dir;
 mod supervisor;
 mod table;
 

@@ -31,6 +31,7 @@ pub(crate) use pulse::{Pulse, Word};
 use crate::forwarder;
 use crate::runtime_dir::RuntimeDir;
 use crate::site::Site;
+use crate::state_dir::StateDir;
 use child::Process;
 use lock::Lock;
 use pulse::Patience;
@@ -62,6 +63,7 @@ pub(crate) fn run(
     network: &Path,
     node: &str,
     dir: &RuntimeDir,
+    state: &StateDir,
     watchdog: Option<Duration>,
 ) -> miette::Result<()> {
     start_logs();
@@ -74,7 +76,7 @@ pub(crate) fn run(
     let done = runtime.block_on(async {
         tokio::select! {
             never = manager.keep_alive() => match never {},
-            done = supervise(network, node, dir, watchdog, &manager) => done,
+            done = supervise(network, node, dir, state, watchdog, &manager) => done,
         }
     });
     clean_up(dir);
@@ -131,6 +133,7 @@ async fn supervise(
     network: &Path,
     node: &str,
     dir: &RuntimeDir,
+    state: &StateDir,
     watchdog: Option<Duration>,
     manager: &ServiceManager,
 ) -> miette::Result<()> {
@@ -139,7 +142,8 @@ async fn supervise(
     let arguments = |first: &[OsString]| first.iter().chain(&common).cloned().collect();
     let mut forwarder =
         Process::new("forwarder", arguments(&["forwarder".into()]), patience(watchdog, FORWARDER));
-    let first = ["control".into(), "--network".into(), network.into()];
+    let network = ["--network".into(), network.into(), "--state-dir".into(), state.base().into()];
+    let first = [&["control".into()], &network[..]].concat();
     let mut control = Process::new("control", arguments(&first), patience(watchdog, CONTROL));
     let ended = tokio::select! {
         error = forwarder.run(manager) => Err(error.into()),

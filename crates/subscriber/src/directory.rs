@@ -73,6 +73,26 @@ pub struct Place {
     prefix: u16,
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.index, self.prefix)
+    }
+}
+
+/// The text is no [`Place`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no place in a directory")]
+pub struct PlaceError;
+
+impl std::str::FromStr for Place {
+    type Err = PlaceError;
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        let (index, prefix) = text.split_once('.').ok_or(PlaceError)?;
+        let index = index.parse().map_err(|_| PlaceError)?;
+        Ok(Self { index, prefix: prefix.parse().map_err(|_| PlaceError)? })
+    }
+}
+
 /// The subscribers of one node.
 ///
 /// An Ethernet address is configured, or learned for a prefix by whoever speaks ARP and Neighbor Discovery, with

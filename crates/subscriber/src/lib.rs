@@ -14,7 +14,7 @@ mod load;
 mod record;
 mod row;
 
-pub use directory::{Action, Bound, Directory, Edit, EditError, Place, Plan, Previous, Service};
+pub use directory::{Action, Bound, Directory, Edit, EditError, Place, PlaceError, Plan, Previous, Service};
 pub use facts::{Facts, Pool};
 pub use load::{IMPORT_ERRORS, ImportErrors, Imported, Others, Summary, check};
 pub use record::{Clock, Problem, Record, ServiceRecord, Store, Write};

@@ -65,7 +65,10 @@ fn rows_are_read_in_any_order_of_columns_with_comments_quotes_and_carriage_retur
         rows[0].service.prefixes.iter().map(|p| p.to_string()).collect::<Vec<_>>(),
         ["100.64.0.11/32", "2001:db8:a:11::/64"]
     );
-    assert_eq!((rows[1].subscriber.as_str(), rows[1].service.tags, rows[1].service.mac), ("bert", VlanTags::None, None));
+    assert_eq!(
+        (rows[1].subscriber.as_str(), rows[1].service.tags, rows[1].service.mac),
+        ("bert", VlanTags::None, None)
+    );
     assert_eq!(check(text, &facts()), Ok(Summary { subscribers: 2, services: 2, prefixes: 3 }));
 }
 

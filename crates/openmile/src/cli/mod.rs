@@ -2,6 +2,7 @@
 
 mod check;
 mod show;
+mod subscriber;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::runtime_dir::RuntimeDir;
+use crate::state_dir::StateDir;
 use crate::{control, forwarder, lab, supervisor};
 
 /// Many ISPs on one access network and one MPLS backbone
@@ -32,6 +34,8 @@ enum Command {
     },
     /// Show what a running node knows and does
     Show(show::ShowArgs),
+    /// Add, change, move, remove, show, import and export the subscribers of a headend
+    Subscriber(subscriber::SubscriberArgs),
     /// Build an example network in namespaces, run it, send traffic and check it
     Lab(lab::LabArgs),
     /// Print the JSON schema of the network file
@@ -67,6 +71,9 @@ struct NodeArgs {
     /// Where running nodes keep their sockets and counters
     #[arg(long, default_value = RuntimeDir::DEFAULT)]
     runtime_dir: PathBuf,
+    /// Where nodes keep what outlives them: the directory of subscribers
+    #[arg(long, default_value = StateDir::DEFAULT)]
+    state_dir: PathBuf,
 }
 
 /// Where a node's processes meet.
@@ -85,15 +92,17 @@ pub(crate) fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(RunArgs { node: args, watchdog }) => {
             let watchdog = watchdog.map(|seconds| Duration::from_secs(seconds.into()));
-            supervisor::run(&args.network, &args.node, &args.dir(), watchdog).map(|()| ExitCode::SUCCESS)
+            supervisor::run(&args.network, &args.node, &args.dir(), &args.state(), watchdog)
+                .map(|()| ExitCode::SUCCESS)
         }
         Command::Control(args) => {
-            control::run(&args.network, &args.node, &args.dir()).map(|()| ExitCode::SUCCESS)
+            control::run(&args.network, &args.node, &args.dir(), &args.state()).map(|()| ExitCode::SUCCESS)
         }
         Command::Forwarder(args) => {
             forwarder::run(&RuntimeDir::new(&args.runtime_dir, &args.node)).map(|()| ExitCode::SUCCESS)
         }
         Command::Show(args) => show::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Subscriber(args) => subscriber::run(&args),
         Command::Lab(args) => lab::run(args),
         Command::Check { file } => Ok(check::run(&file)),
         Command::Schema => {
@@ -142,6 +151,10 @@ fn sentence(report: &miette::Report) -> String {
 impl NodeArgs {
     fn dir(&self) -> RuntimeDir {
         RuntimeDir::new(&self.runtime_dir, &self.node)
+    }
+
+    fn state(&self) -> StateDir {
+        StateDir::new(&self.state_dir, &self.node)
     }
 }
 

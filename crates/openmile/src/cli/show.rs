@@ -38,22 +38,33 @@ fn table() -> impl TypedValueParser<Value = ShowWhat> {
 
 /// Shows it.
 pub(crate) fn run(args: &ShowArgs) -> miette::Result<()> {
-    let dir = match &args.node {
-        Some(node) => named_node(&args.runtime_dir, node)?,
-        None => only_node(&args.runtime_dir)?,
-    };
+    let dir = node_dir(&args.runtime_dir, args.node.as_deref())?;
     let client = Client::new(dir.api_socket());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
     let answer = runtime.block_on(client.show_json(args.what)).into_diagnostic()?;
-    let text = if args.json {
-        format!("{answer:#}\n")
-    } else {
-        tables::render(args.what, answer).into_diagnostic()?
-    };
+    print(args.what, answer, args.json)
+}
+
+/// Prints a table, or its JSON.
+pub(super) fn print(what: ShowWhat, answer: serde_json::Value, json: bool) -> miette::Result<()> {
+    let text = if json { format!("{answer:#}\n") } else { tables::render(what, answer).into_diagnostic()? };
+    write(&text)
+}
+
+/// Writes to standard output.
+pub(super) fn write(text: &str) -> miette::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has read enough (`| head`).
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.into_diagnostic(),
+    }
+}
+
+/// The node that is meant.
+pub(super) fn node_dir(base: &Path, node: Option<&str>) -> miette::Result<RuntimeDir> {
+    match node {
+        Some(node) => named_node(base, node),
+        None => only_node(base),
     }
 }
 

@@ -5,21 +5,29 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path as FilePath;
 
-use api::{PREFIX, ShowWhat};
+use api::{ImportLine, ImportOptions, PREFIX, Refused, ShowWhat, SubscriberPage, SubscriberRequest};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query as UrlQuery, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Input;
+use super::directory::{DirectoryInput, PageQuery};
 use super::events::EventBus;
+
+/// Octets of a request about some subscribers.
+const REQUEST_LIMIT: usize = 4 << 20;
+/// Octets of a file of subscribers: a few million rows.
+const IMPORT_LIMIT: usize = 512 << 20;
+/// Lines of an import's answer that wait for whoever asked.
+const IMPORT_LINES: usize = 64;
 
 /// A question to the event loop.
 #[derive(Debug)]
@@ -76,6 +84,8 @@ pub(crate) async fn serve(
         .route("/node", get(node))
         .route("/show/{what}", get(show))
         .route("/events", get(follow))
+        .route("/subscribers", get(page).post(edit).layer(DefaultBodyLimit::max(REQUEST_LIMIT)))
+        .route("/subscribers/import", post(import).layer(DefaultBodyLimit::max(IMPORT_LIMIT)))
         .layer(axum::middleware::from_fn(only_allowed))
         .with_state(Shared { inputs, events });
     let service = Router::new().nest(PREFIX, routes).into_make_service_with_connect_info::<PeerUser>();
@@ -100,6 +110,7 @@ async fn node(State(shared): State<Shared>) -> Response {
 
 async fn show(State(shared): State<Shared>, Path(what): Path<String>) -> Response {
     match ShowWhat::ALL.into_iter().find(|known| known.name() == what) {
+        Some(ShowWhat::Subscribers) => all_subscribers(shared),
         Some(what) => ask(&shared, Question::Show(what)).await,
         None => {
             let known: Vec<_> = ShowWhat::ALL.iter().map(|what| what.name()).collect();
@@ -119,12 +130,143 @@ async fn follow(State(shared): State<Shared>) -> Response {
     (kind, Body::from_stream(lines)).into_response()
 }
 
+/// The query of `GET /v1/subscribers`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PageAsked {
+    after: Option<String>,
+    limit: Option<usize>,
+    isp: Option<String>,
+    subscriber: Option<String>,
+}
+
+async fn page(State(shared): State<Shared>, UrlQuery(asked): UrlQuery<PageAsked>) -> Response {
+    let wrong = |field: &str, text: &str, help: &str| {
+        let message = format!("`{field}` cannot be `{text}`");
+        refused(
+            StatusCode::BAD_REQUEST,
+            Refused { message, help: Some(help.into()), errors: Vec::new(), count: 1 },
+        )
+    };
+    let from = match asked.after.as_deref().map(str::parse) {
+        None => Default::default(),
+        Some(Ok(place)) => place,
+        Some(Err(_)) => return wrong("after", &asked.after.unwrap_or_default(), "take the `next` of a page"),
+    };
+    let isp = match asked.isp.as_deref().map(str::parse) {
+        None => None,
+        Some(Ok(isp)) => Some(isp),
+        Some(Err(_)) => {
+            return wrong("isp", &asked.isp.unwrap_or_default(), "write an AS number, as in 64501");
+        }
+    };
+    let (limit, subscriber) = (asked.limit.unwrap_or(api::MAX_PAGE), asked.subscriber);
+    match one_page(&shared, PageQuery { from, limit, isp, subscriber }).await {
+        Some(page) => axum::Json(page).into_response(),
+        None => stopping(),
+    }
+}
+
+async fn one_page(shared: &Shared, query: PageQuery) -> Option<SubscriberPage> {
+    let (answer, answered) = oneshot::channel();
+    shared.inputs.send(Input::Directory(DirectoryInput::Page(query, answer))).await.ok()?;
+    answered.await.ok()
+}
+
+/// All rows as one list, made of pages while it is sent, so that the loop never stops for a million of them.
+fn all_subscribers(shared: Shared) -> Response {
+    let first = Some((Some(String::new()), true));
+    let parts = futures_util::stream::unfold((shared, first), |(shared, state)| async {
+        let (next, first) = state?;
+        let Some(after) = next else {
+            return Some((Ok::<_, Infallible>(Bytes::from_static(b"]")), (shared, None)));
+        };
+        let query = PageQuery {
+            from: after.parse().unwrap_or_default(),
+            limit: api::MAX_PAGE,
+            ..PageQuery::default()
+        };
+        let page = one_page(&shared, query).await?;
+        let mut text = if first { b"[".to_vec() } else { Vec::new() };
+        let rows = serde_json::to_vec(&page.rows).unwrap_or_default();
+        let rows = rows.get(1..rows.len().saturating_sub(1)).unwrap_or_default();
+        let empty = rows.is_empty();
+        if !first && !empty {
+            text.push(b',');
+        }
+        text.extend_from_slice(rows);
+        Some((Ok(Bytes::from(text)), (shared, Some((page.next, first && empty)))))
+    });
+    let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    (kind, Body::from_stream(parts)).into_response()
+}
+
+async fn edit(State(shared): State<Shared>, body: Bytes) -> Response {
+    let request: SubscriberRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => {
+            let message = format!("the request cannot be read: {error}");
+            let help = Some("see `SubscriberRequest` of the API".to_owned());
+            return refused(StatusCode::BAD_REQUEST, Refused { message, help, errors: Vec::new(), count: 1 });
+        }
+    };
+    if request.edits.len() > api::MAX_EDITS {
+        let message =
+            format!("{} edits are more than {} in one request", request.edits.len(), api::MAX_EDITS);
+        let help = Some("ask for fewer at once, or import a file".to_owned());
+        return refused(StatusCode::BAD_REQUEST, Refused { message, help, errors: Vec::new(), count: 1 });
+    }
+    let (answer, answered) = oneshot::channel();
+    let asked = shared.inputs.send(Input::Directory(DirectoryInput::Edit(request, answer))).await.is_ok();
+    match (asked, answered.await) {
+        (true, Ok(Ok(done))) => axum::Json(done).into_response(),
+        (true, Ok(Err(why))) => refused(StatusCode::UNPROCESSABLE_ENTITY, why),
+        _ => stopping(),
+    }
+}
+
+async fn import(
+    State(shared): State<Shared>,
+    UrlQuery(options): UrlQuery<ImportOptions>,
+    body: Bytes,
+) -> Response {
+    let text = match String::from_utf8(body.into()) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let line = error.as_bytes().iter().take(at).filter(|octet| **octet == b'\n').count() + 1;
+            let message = format!("line {line}: the file is not UTF-8");
+            let help = Some("save it as UTF-8".to_owned());
+            return refused(StatusCode::BAD_REQUEST, Refused { message, help, errors: Vec::new(), count: 1 });
+        }
+    };
+    let (lines, told) = mpsc::channel(IMPORT_LINES);
+    if shared.inputs.send(Input::Directory(DirectoryInput::Import(text, options, lines))).await.is_err() {
+        return stopping();
+    }
+    let lines = futures_util::stream::unfold(told, |mut told: mpsc::Receiver<ImportLine>| async {
+        let mut line = serde_json::to_vec(&told.recv().await?).unwrap_or_default();
+        line.push(b'\n');
+        Some((Ok::<_, Infallible>(Bytes::from(line)), told))
+    });
+    let kind = [(axum::http::header::CONTENT_TYPE, "application/x-ndjson")];
+    (kind, Body::from_stream(lines)).into_response()
+}
+
+fn refused(status: StatusCode, why: Refused) -> Response {
+    (status, axum::Json(why)).into_response()
+}
+
+fn stopping() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the node is stopping").into_response()
+}
+
 async fn ask(shared: &Shared, what: Question) -> Response {
     let (answer, answered) = oneshot::channel();
     let asked = shared.inputs.send(Input::Api(Query { what, answer })).await.is_ok();
     match (asked, answered.await) {
         (true, Ok(value)) => axum::Json(value).into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the node is stopping").into_response(),
+        _ => stopping(),
     }
 }
 

@@ -158,7 +158,6 @@ impl Ledger {
     }
 
     /// All of the configuration is told anew and what is not named in it is removed, as after a connection.
-    #[allow(dead_code, reason = "for a directory that is replaced as a whole")]
     pub(crate) fn replay_configuration(&mut self, bindings: &dyn Bindings) {
         let Some(connection) = &mut self.connection else { return };
         connection.generation.0 += 1;

@@ -12,6 +12,7 @@
 
 mod addresses;
 mod api_server;
+mod directory;
 mod error;
 mod events;
 mod forwarder_link;
@@ -39,6 +40,7 @@ use tokio::time::timeout;
 
 use crate::clock::now;
 use crate::runtime_dir::RuntimeDir;
+use crate::state_dir::StateDir;
 use crate::supervisor::{self, NotCuredByRestart, Pulse};
 use herald::Herald;
 use node::Node;
@@ -62,21 +64,23 @@ pub(crate) enum Input {
     Forwarder(forwarder_link::ForwarderInput),
     /// A question to the API.
     Api(api_server::Query),
+    /// Requests about the directory, and the thread that stores it.
+    Directory(directory::DirectoryInput),
 }
 
 /// Runs the control process of a node until it is told to stop (SIGTERM, SIGINT).
-pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
+pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir, state: &StateDir) -> miette::Result<()> {
     supervisor::start_logs();
     supervisor::end_with_supervisor().into_diagnostic()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
-    runtime.block_on(serve(network, node, dir))
+    runtime.block_on(serve(network, node, dir, state))
 }
 
-async fn serve(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<()> {
+async fn serve(network: &Path, node: &str, dir: &RuntimeDir, state: &StateDir) -> miette::Result<()> {
     let mut stop = Stop::new().into_diagnostic()?;
     let herald = Herald::new(Pulse::of_this_process().into_diagnostic()?);
     let cannot_start = NotCuredByRestart("control cannot start");
-    let prepared = start::prepare(network, node, dir).await.wrap_err(cannot_start)?;
+    let prepared = start::prepare(network, node, dir, state).await.wrap_err(cannot_start)?;
     let addresses = addresses::OwnAddresses::add(&prepared.netlink, &prepared.view).await;
     let addresses = addresses.wrap_err(NotCuredByRestart("control cannot start"))?;
     let netlink = prepared.netlink.clone();
@@ -90,7 +94,7 @@ async fn serve(network: &Path, node: &str, dir: &RuntimeDir) -> miette::Result<(
 async fn live(prepared: Prepared, mut herald: Herald, stop: &mut Stop) -> miette::Result<()> {
     let (sender, mut inputs) = mpsc::channel(INPUTS);
     let mut tasks = JoinSet::new();
-    let parts = prepared.begin(&sender, &mut tasks);
+    let parts = prepared.begin(&sender, &mut tasks)?;
     drop(sender);
     let mut later = Vec::new();
     let inherited = {

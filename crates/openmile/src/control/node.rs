@@ -15,6 +15,7 @@ use network::{LspMtu, Network, NodeView};
 use tokio::sync::mpsc;
 
 use super::Input;
+use super::directory::{Desk, DirectoryInput, Follows};
 use super::error::StartError;
 use super::events::EventBus;
 use super::forwarder_link::{ForwarderInput, ForwarderLink, Inherited};
@@ -28,6 +29,7 @@ use super::start::{self, Parts};
 use super::subscribers::{self, Subscribers};
 use crate::netlink::LinkIndex;
 
+mod directory;
 mod fecs;
 
 /// The node's state. Handlers take what happened; [`Node::settle`] says what follows.
@@ -42,6 +44,9 @@ pub(crate) struct Node {
     pub(super) kernel: KernelView,
     pub(super) handoffs: Handoffs,
     pub(super) subscribers: Subscribers,
+    desk: Desk,
+    /// When control was started: monotonic, and of day.
+    started: (Tick, u32),
     pub(super) ports: BTreeMap<PortId, PortState>,
     /// What LDP decided of each FEC.
     ldp_fecs: BTreeMap<Fec, ldp::FecState>,
@@ -71,7 +76,7 @@ impl Node {
         parts: Parts,
         (inherited, held, outgoing): (Inherited, Generation, mpsc::Sender<ToForwarder>),
     ) -> Self {
-        let Parts { network, view, directory, io, events, counters, started } = parts;
+        let Parts { network, view, directory, desk, io, events, counters, started } = parts;
         let inherited = inherited.changes;
         let mut config = start::ldp_config(&view, started);
         let had_lsps = inherited.iter().any(|change| change.scope() == contract::Scope::Learned);
@@ -81,6 +86,11 @@ impl Node {
             Inheritance::new(inherited, &view);
         config.allocations = labels;
         config.dead_labels = dead_labels;
+        let directory = if desk.is_broken() {
+            subscribers::rebuilt(now + view.move_grace, view.name.as_str(), desk.facts(), &inherited)
+        } else {
+            directory
+        };
         let mut link = ForwarderLink::default();
         link.ledger().correct_first(corrections);
         let mut node = Self {
@@ -90,6 +100,8 @@ impl Node {
             kernel: KernelView::default(),
             handoffs: Handoffs::new(now, &view, &inherited),
             subscribers: Subscribers::new(now, directory, &inherited),
+            desk,
+            started: (now, started),
             ports: BTreeMap::new(),
             ldp_fecs: BTreeMap::new(),
             retired: BTreeMap::new(),
@@ -99,7 +111,11 @@ impl Node {
             rows: Vec::new(),
             lsps_are_old: true,
             starting,
-            inherited,
+            // Bindings are the directory's from here on, and there may be millions.
+            inherited: inherited
+                .into_iter()
+                .filter(|change| !matches!(change, Change::Binding(..)))
+                .collect(),
             recovering: true,
             fatal: None,
             network,
@@ -140,6 +156,7 @@ impl Node {
             Input::Kernel(event) => self.kernel_said(now, event),
             Input::Ldp(input) => self.ldp_input(now, input),
             Input::Forwarder(input) => self.forwarder(now, input),
+            Input::Directory(input) => self.directory_input(now, input),
             Input::Api(query) => {
                 self.settle(now);
                 let answer = self.answer(now, query.what);
@@ -179,7 +196,11 @@ impl Node {
             }
             while let Some(happened) = self.subscribers.poll() {
                 quiet = false;
-                self.subscriber_said(happened);
+                self.subscriber_said(now, happened);
+            }
+            while let Some(follows) = self.desk.poll() {
+                quiet = false;
+                self.desk_said(now, follows);
             }
             if quiet && refreshed {
                 break;
@@ -392,7 +413,7 @@ impl Node {
         }
     }
 
-    fn subscriber_said(&mut self, happened: subscribers::Happened) {
+    fn subscriber_said(&mut self, now: Tick, happened: subscribers::Happened) {
         use subscribers::Happened;
         match happened {
             Happened::Changed { subscriber, learned, changes } => {
@@ -404,6 +425,12 @@ impl Node {
                     self.events.tell(Event::Learned { subscriber });
                 }
             }
+            Happened::Ended(changes) => {
+                for change in changes {
+                    self.link.ledger().set(change);
+                }
+            }
+            Happened::Replaced(old) => self.directory_replaced(now, old),
             Happened::GatewayClaimed(circuit, address, mac) => {
                 let at = self.circuit_name(circuit);
                 self.events.alarm(format!("{mac} at {at} claims the gateway's address {address}"));

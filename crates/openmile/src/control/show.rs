@@ -2,11 +2,13 @@
 
 use api::{FecState, NeighborKind, ServiceRole, ShowWhat};
 use contract::counters::{IspSlot, Memory, Point, PortCounter, Tally};
-use contract::{Asn, DropReason, Fec, PortBackend, PortState, Tick};
+use contract::{Asn, DropReason, Fec, PortBackend, PortState, SubscriberId, Tick};
 use network::FecKind;
 use serde_json::Value;
+use subscriber::Service;
 
 use super::api_server::Question;
+use super::directory::PageQuery;
 use super::lsp::{LspRow, Out};
 use super::node::{Node, host};
 use crate::counters::CountersFile;
@@ -23,7 +25,8 @@ impl Node {
             ShowWhat::Fec => json(&self.rows.iter().map(|row| self.fec_row(row)).collect::<Vec<_>>()),
             ShowWhat::Lib => json(&self.lib()),
             ShowWhat::Neighbors => json(&self.neighbors(now)),
-            ShowWhat::Subscribers => json(&self.subscriber_rows()),
+            // The API's server asks for these page by page.
+            ShowWhat::Subscribers => Value::Array(Vec::new()),
             ShowWhat::Counters => {
                 json(&self.counted(|memory| self.counter_rows(memory)).unwrap_or_else(no_counters))
             }
@@ -76,12 +79,11 @@ impl Node {
         });
         let handoffs: Vec<_> = handoffs.collect();
         let headend = self.view.headends.iter().find(|headend| headend.isp == isp.asn);
-        let services = self.subscribers.directory().services();
         api::Isp {
             asn: isp.asn,
             name: isp.name.as_str().to_owned(),
             pools: headend.map_or_else(Vec::new, |h| h.pools.iter().map(|pool| pool.prefix).collect()),
-            subscribers: services.filter(|service| service.isp == isp.asn).count() as u64,
+            subscribers: self.subscribers.directory().services_of(isp.asn),
             reachable: headend.map(|_| handoffs.iter().any(|handoff| handoff.up)),
             handoffs,
         }
@@ -202,22 +204,46 @@ impl Node {
         }
     }
 
-    fn subscriber_rows(&self) -> Vec<api::Subscriber> {
+    /// A page of subscribers, with no more than so many looked at.
+    pub(super) fn subscriber_page(&self, now: Tick, query: &PageQuery) -> api::SubscriberPage {
         let directory = self.subscribers.directory();
-        let rows = directory.services().map(|service| {
-            let mac = || service.prefixes.iter().find_map(|p| directory.locate(service.isp, p.addr())?.mac);
-            api::Subscriber {
-                subscriber: directory.name(service.subscriber).unwrap_or_default().to_owned(),
-                isp: service.isp,
-                isp_name: self.isp_name(service.isp),
-                port: self.port_name(service.circuit.port),
-                tags: service.circuit.tags,
-                prefixes: service.prefixes.clone(),
-                mac: service.mac.or_else(mac),
-                mac_configured: service.mac.is_some(),
+        let mut page = api::SubscriberPage { rows: Vec::new(), next: None };
+        let wanted = |isp| query.isp.is_none_or(|wanted| wanted == isp);
+        let mut add = |id: SubscriberId, name: &str| {
+            let services = directory.services_of_subscriber(id).filter(|service| wanted(service.isp));
+            page.rows.extend(services.map(|service| self.subscriber_row(now, name, &service)));
+        };
+        if let Some(name) = &query.subscriber {
+            if let Some(id) = directory.id(name) {
+                add(id, name);
             }
-        });
-        rows.collect()
+            return page;
+        }
+        let mut place = query.from;
+        for _ in 0..query.limit.clamp(1, api::MAX_PAGE) {
+            let Some((after, id, name)) = directory.subscriber_from(place) else { return page };
+            add(id, name);
+            place = after;
+        }
+        page.next = Some(place.to_string());
+        page
+    }
+
+    fn subscriber_row(&self, now: Tick, name: &str, service: &Service<'_>) -> api::Subscriber {
+        let directory = self.subscribers.directory();
+        let mac = || service.prefixes.iter().find_map(|p| directory.locate(service.isp, p.addr())?.mac);
+        api::Subscriber {
+            subscriber: name.to_owned(),
+            isp: service.isp,
+            isp_name: self.isp_name(service.isp),
+            port: self.port_name(service.circuit.port),
+            tags: service.circuit.tags,
+            prefixes: service.prefixes.to_vec(),
+            mac: service.mac.or_else(mac),
+            mac_configured: service.mac.is_some(),
+            plan: service.plan.map(str::to_owned),
+            leaving_for: service.leaving.map(|end| end.since(now).as_secs() + 1),
+        }
     }
 
     /// What the forwarder counted; `None` while there is nothing to read.

@@ -7,13 +7,16 @@ use ipnet::IpNet;
 use ldp::Config;
 use miette::{IntoDiagnostic, Result, WrapErr};
 use network::{LabelRange, LspMtu, Network, NodeView};
-use subscriber::Directory;
+use subscriber::{Clock, Directory, Facts};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Input;
+use super::directory::keeper::{self, Keeper};
+use super::directory::store::{DirectoryFile, StoreError};
+use super::directory::{Desk, Source};
 use super::error::StartError;
 use super::events::EventBus;
 use super::kernel::{self, Interest};
@@ -24,6 +27,7 @@ use crate::netlink::link::Link;
 use crate::netlink::{Netlink, NetlinkError};
 use crate::runtime_dir::RuntimeDir;
 use crate::site::Site;
+use crate::state_dir::StateDir;
 
 /// Signals that end control.
 pub(crate) struct Stop {
@@ -50,7 +54,8 @@ impl Stop {
 pub(crate) struct Prepared {
     pub(crate) network: Network,
     pub(crate) view: NodeView,
-    pub(crate) directory: Directory,
+    directory: Stored,
+    facts: Facts,
     pub(crate) netlink: Netlink,
     listener: TcpListener,
     api: UnixListener,
@@ -63,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) network: Network,
     pub(crate) view: NodeView,
     pub(crate) directory: Directory,
+    pub(crate) desk: Desk,
     pub(crate) io: Box<dyn LdpTransport>,
     pub(crate) events: EventBus,
     pub(crate) counters: PathBuf,
@@ -71,10 +77,11 @@ pub(crate) struct Parts {
 }
 
 /// Reads what there is to read and opens what there is to open.
-pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir) -> Result<Prepared> {
+pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &StateDir) -> Result<Prepared> {
     let site = Site::load(file)?;
     let view = site.network().node(node).ok_or_else(|| StartError::NoSuchNode(node.to_owned()))?;
-    let (network, directory) = (site.network().clone(), site.directory(node));
+    let (network, facts) = (site.network().clone(), site.facts().clone());
+    let directory = Stored::open(&site, &view, state);
     let netlink = Netlink::open().into_diagnostic()?;
     for (_, port) in view.ports_of(PortKind::Backbone) {
         match netlink.link(port.name.as_str()).await {
@@ -88,7 +95,61 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir) -> Result
         .into_diagnostic()
         .wrap_err_with(|| format!("the API's socket {} cannot be made", api.display()))?;
     let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
-    Ok(Prepared { network, view, directory, netlink, listener, api, forwarder, counters })
+    Ok(Prepared { network, view, directory, facts, netlink, listener, api, forwarder, counters })
+}
+
+/// Where the directory comes from.
+enum Stored {
+    /// A file that is imported at each start.
+    File(Directory, String),
+    /// No file, and nobody to be in one.
+    Nobody(Directory),
+    /// The store.
+    Store(Box<DirectoryFile>, Directory),
+    /// The store, which cannot be read.
+    Broken(Box<DirectoryFile>, Directory, StoreError),
+}
+
+impl Stored {
+    fn open(site: &Site, view: &NodeView, state: &StateDir) -> Self {
+        let node = view.name.as_str();
+        if let Some(file) = site.network().subscribers_file() {
+            return Self::File(site.directory(node), file.display().to_string());
+        }
+        if view.ports_of(PortKind::Access).next().is_none() {
+            return Self::Nobody(site.directory(node));
+        }
+        let clock = Clock { tick: clock::now(), wall: u64::from(clock::epoch_seconds()) * 1_000_000_000 };
+        let state = StateDir::new(state.base(), node);
+        match keeper::open(state, node, site.facts(), clock) {
+            (file, Ok(directory)) => {
+                tracing::info!("{} subscribers are in the directory", directory.subscriber_count());
+                Self::Store(file.into(), directory)
+            }
+            (file, Err(error)) => Self::Broken(file.into(), site.directory(node), error),
+        }
+    }
+
+    /// The directory, and the desk for requests about it.
+    fn begin(
+        self,
+        node: &str,
+        facts: Facts,
+        inputs: &mpsc::Sender<Input>,
+    ) -> std::io::Result<(Directory, Desk)> {
+        let (directory, source) = match self {
+            Self::File(directory, file) => (directory, Source::File(file)),
+            Self::Nobody(directory) => (directory, Source::None),
+            Self::Store(file, directory) => {
+                (directory, Source::Store(Keeper::start(*file, node, inputs.clone())?))
+            }
+            Self::Broken(file, directory, error) => {
+                let keeper = Keeper::start(*file, node, inputs.clone())?;
+                (directory, Source::Broken(keeper, error.to_string()))
+            }
+        };
+        Ok((directory, Desk::new(source, facts)))
+    }
 }
 
 /// Whether a backbone device takes the longest packet of an LSP with its label.
@@ -106,7 +167,11 @@ fn fits(link: &Link, lsp_mtu: Option<LspMtu>) -> Result<(), StartError> {
 
 impl Prepared {
     /// Starts the tasks that feed the loop.
-    pub(crate) fn begin(self, inputs: &mpsc::Sender<Input>, tasks: &mut JoinSet<Result<()>>) -> Parts {
+    pub(crate) fn begin(
+        self,
+        inputs: &mpsc::Sender<Input>,
+        tasks: &mut JoinSet<Result<()>>,
+    ) -> Result<Parts> {
         let events = EventBus::new();
         let interest = interest(&self.view);
         let sender = inputs.clone();
@@ -119,9 +184,10 @@ impl Prepared {
         let serve = api_server::serve(self.api, inputs.clone(), events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
         let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
-        let Self { network, view, directory, counters, .. } = self;
+        let Self { network, view, directory, facts, counters, .. } = self;
+        let (directory, desk) = directory.begin(view.name.as_str(), facts, inputs).into_diagnostic()?;
         let (io, started) = (Box::new(io), clock::epoch_seconds());
-        Parts { network, view, directory, io, events, counters, started }
+        Ok(Parts { network, view, directory, desk, io, events, counters, started })
     }
 }
 

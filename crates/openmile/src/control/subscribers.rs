@@ -1,20 +1,29 @@
 //! This headend's subscribers: the directory, and who answers behind the access circuits.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use contract::{Asn, Change, Circuit, MacAddr, PortId, PortState, SubscriberId, Tick};
+use contract::{Asn, BindingKey, Change, Circuit, IspPrefix, MacAddr, PortId, PortState, SubscriberId, Tick};
 use ipnet::IpNet;
 use neighbor::{Access, AccessEvent, AccessNeighbors, AccessSettings, Bound, Neighbor, Owner, Pool};
-use subscriber::Directory;
+use subscriber::{Clock, Directory, Facts, Place, Plan, Write};
+
+/// Bindings that are looked at in one turn of the loop, while a directory takes another's place.
+const CARRIED: usize = 4096;
+/// Services whose end is dealt with in one turn.
+const ENDED: usize = 256;
 
 /// The directory and who answers.
 pub(crate) struct Subscribers {
     directory: Directory,
     neighbors: AccessNeighbors,
+    /// A directory that takes the other's place once it knows the Ethernet addresses that were learned, and how far that is.
+    heir: Option<(Box<Directory>, Place)>,
+    happened: VecDeque<Happened>,
 }
 
 /// What happened to a subscriber.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(crate) enum Happened {
     /// What the forwarder should hold is different; an Ethernet address was learned or lost.
     Changed {
@@ -25,6 +34,10 @@ pub(crate) enum Happened {
         /// What the forwarder should hold.
         changes: Vec<Change>,
     },
+    /// Bindings that were leaving have ended: what the forwarder should hold.
+    Ended(Vec<Change>),
+    /// Another directory is in the place of this one.
+    Replaced(Box<Directory>),
     /// A station claims a gateway's address.
     GatewayClaimed(Circuit, IpAddr, MacAddr),
 }
@@ -61,13 +74,43 @@ impl Subscribers {
             let Change::Binding(key, Some(binding)) = change else { continue };
             let Some(mac) = binding.mac.filter(|_| !binding.verify_mac) else { continue };
             directory.restore(key, mac);
-            let prefix = key.prefix.prefix;
-            // Only a host can be probed; whoever has a larger prefix is learned again when it speaks.
-            if prefix.prefix_len() == prefix.max_prefix_len() {
-                neighbors.assume(now, key.circuit, prefix.addr(), mac, &View(&directory));
+            assume(&mut neighbors, now, &directory, key, mac);
+        }
+        Self { directory, neighbors, heir: None, happened: VecDeque::new() }
+    }
+
+    /// Does what was planned and is stored: what the forwarder should now hold, and what could not be done.
+    pub(crate) fn apply(&mut self, plan: Plan, clock: Clock) -> (Vec<Change>, Vec<Write>) {
+        let (changes, unfit) = self.directory.apply(plan, clock);
+        for change in &changes {
+            let Change::Binding(key, Some(binding)) = change else { continue };
+            // Whoever is known stays known at another ISP, and is probed in its name.
+            if let Some(mac) = binding.mac.filter(|_| !binding.verify_mac && !binding.leaving) {
+                assume(&mut self.neighbors, clock.tick, &self.directory, key, mac);
             }
         }
-        Self { directory, neighbors }
+        (changes, unfit)
+    }
+
+    /// This directory is to take the place of the one that is.
+    pub(crate) fn replace(&mut self, heir: Box<Directory>) {
+        self.heir = Some((heir, Place::default()));
+    }
+
+    /// Tells the heir what is known of Ethernet addresses, a part in each turn.
+    fn carry(&mut self) {
+        let Some((mut heir, mut place)) = self.heir.take() else { return };
+        for _ in 0..CARRIED {
+            let Some((after, key, binding)) = self.directory.bound_from(place) else {
+                let old = std::mem::replace(&mut self.directory, *heir);
+                return self.happened.push_back(Happened::Replaced(Box::new(old)));
+            };
+            place = after;
+            if let Some(mac) = binding.mac.filter(|_| !binding.verify_mac) {
+                heir.learned(key.circuit, key.prefix.prefix, mac);
+            }
+        }
+        self.heir = Some((heir, place));
     }
 
     /// An access port's state is this now.
@@ -93,11 +136,19 @@ impl Subscribers {
     /// Does what is due.
     pub(crate) fn timeout(&mut self, now: Tick) {
         self.neighbors.handle_timeout(now, &View(&self.directory));
+        self.carry();
+        let ended = self.directory.expire(now, ENDED);
+        if !ended.is_empty() {
+            self.happened.push_back(Happened::Ended(ended));
+        }
     }
 
     /// When [`Self::timeout`] is to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
-        self.neighbors.poll_timeout()
+        if self.heir.is_some() {
+            return Some(Tick::default());
+        }
+        self.neighbors.poll_timeout().into_iter().chain(self.directory.next_end()).min()
     }
 
     /// The next frame to transmit.
@@ -107,12 +158,21 @@ impl Subscribers {
 
     /// The next thing that happened.
     pub(crate) fn poll(&mut self) -> Option<Happened> {
+        if let Some(happened) = self.happened.pop_front() {
+            return Some(happened);
+        }
         Some(match self.neighbors.poll_event()? {
             AccessEvent::Learned { circuit, prefix, mac, .. } => {
+                if let Some((heir, _)) = &mut self.heir {
+                    heir.learned(circuit, prefix, mac);
+                }
                 let changes = self.directory.learned(circuit, prefix, mac);
                 Happened::Changed { subscriber: self.who(circuit, prefix), learned: true, changes }
             }
             AccessEvent::Lost { circuit, prefix, mac, .. } => {
+                if let Some((heir, _)) = &mut self.heir {
+                    heir.lost(circuit, prefix, mac);
+                }
                 let changes = self.directory.lost(circuit, prefix, mac);
                 Happened::Changed { subscriber: self.who(circuit, prefix), learned: false, changes }
             }
@@ -127,6 +187,11 @@ impl Subscribers {
         &self.directory
     }
 
+    /// The directory, to try something on it.
+    pub(crate) fn directory_mut(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+
     /// Everyone known.
     pub(crate) fn neighbors(&self) -> impl Iterator<Item = Neighbor> {
         self.neighbors.neighbors()
@@ -135,4 +200,22 @@ impl Subscribers {
     fn who(&self, circuit: Circuit, prefix: IpNet) -> Option<SubscriberId> {
         self.directory.binding(circuit, prefix.addr()).map(|bound| bound.subscriber)
     }
+}
+
+/// Takes a station for known until it fails to answer. Only a host can be probed; whoever has a larger prefix is learned
+/// again when it speaks.
+fn assume(neighbors: &mut AccessNeighbors, now: Tick, directory: &Directory, key: &BindingKey, mac: MacAddr) {
+    let BindingKey { circuit, prefix: IspPrefix { prefix, .. } } = *key;
+    if prefix.prefix_len() == prefix.max_prefix_len() {
+        neighbors.assume(now, circuit, prefix.addr(), mac, &View(directory));
+    }
+}
+
+/// A directory of what the forwarder held; what is leaving ends then.
+pub(crate) fn rebuilt(end: Tick, node: &str, facts: &Facts, inherited: &[Change]) -> Directory {
+    let bindings = inherited.iter().filter_map(|change| match change {
+        Change::Binding(key, Some(binding)) => Some((key, binding)),
+        _ => None,
+    });
+    Directory::rebuild(node, facts, bindings, end)
 }

@@ -128,7 +128,7 @@ fn neighbors(rows: &[Neighbor]) -> String {
 }
 
 fn subscribers(rows: &[api::Subscriber]) -> String {
-    let mut table = table(["subscriber", "ISP", "port", "VLAN", "prefixes", "MAC address", ""]);
+    let mut table = table(["subscriber", "ISP", "port", "VLAN", "prefixes", "plan", "MAC address", ""]);
     for row in rows {
         let prefixes: Vec<_> = row.prefixes.iter().map(ToString::to_string).collect();
         table.add_row([
@@ -137,13 +137,14 @@ fn subscribers(rows: &[api::Subscriber]) -> String {
             row.port.clone(),
             row.tags.to_string(),
             prefixes.join(" "),
+            opt(row.plan.as_deref()),
             opt(row.mac),
-            match (row.mac, row.mac_configured) {
-                (None, _) => "",
-                (_, true) => "configured",
-                (_, false) => "learned",
-            }
-            .to_owned(),
+            match (row.leaving_for, row.mac, row.mac_configured) {
+                (Some(seconds), ..) => format!("leaving, {seconds} s more"),
+                (_, None, _) => String::new(),
+                (_, _, true) => "configured".to_owned(),
+                (_, _, false) => "learned".to_owned(),
+            },
         ]);
     }
     finish(table, &[])
