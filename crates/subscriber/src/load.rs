@@ -46,8 +46,11 @@ struct Reading<'a> {
     /// Where the rows of services are, to point at one that is in the way; by node and number.
     places: BTreeMap<String, Vec<(u32, usize)>>,
     /// Problems that await the places of what is in the way.
-    held: Vec<(RowError, Option<(usize, &'static str, String)>)>,
+    held: Vec<(RowError, Option<Other>)>,
 }
+
+/// Where a row starts that is in the way, with which field, and what it is.
+type Other = (usize, &'static str, String);
 
 impl Reading<'_> {
     fn add(&mut self, directory: &mut Directory, row: Row) {
@@ -68,7 +71,7 @@ impl Reading<'_> {
     /// All errors, with the places of what is in the way.
     fn errors(self, columns: Option<&Columns>) -> Vec<RowError> {
         let text = self.text;
-        let place = |(start, field, label): (usize, &str, String)| -> Option<(Range<usize>, String)> {
+        let place = |(start, field, label): Other| -> Option<(Range<usize>, String)> {
             Some((row::field_of(text, start, columns?, field), label))
         };
         let with_place =
@@ -80,7 +83,7 @@ impl Reading<'_> {
 }
 
 /// Where the row starts of the service that is in a problem's way. Services are numbered in the order of rows.
-fn holder(problem: &Problem, places: &[(u32, usize)]) -> Option<(usize, &'static str, String)> {
+fn holder(problem: &Problem, places: &[(u32, usize)]) -> Option<Other> {
     let (service, field, label) = problem.holder.clone()?;
     let at = places.binary_search_by_key(&service, |(service, _)| *service).ok()?;
     Some((places.get(at)?.1, field, label))
