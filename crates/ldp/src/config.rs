@@ -1,10 +1,13 @@
 //! What a speaker is told at start.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use contract::{Fec, Label};
+
+use crate::Owner;
 
 /// What a speaker is told at start. [`Config::new`] has the defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +44,9 @@ pub struct Config {
     /// Whether forwarding state survived (the forwarder had entries): peers are told a Recovery Time (RFC 3478 §2), and
     /// [`crate::Event::RecoveryOver`] follows.
     pub restarting: bool,
+    /// Whose FECs are: told with each of their labels. A label that a peer says is another's is not used; one that is
+    /// said to be nobody's is.
+    pub owners: BTreeMap<Fec, Owner>,
     /// How long a label stays unused after the last peer released it.
     pub label_hold: Duration,
     /// What bounds memory.
@@ -80,6 +86,7 @@ impl Config {
             allocations: Vec::new(),
             dead_labels: Vec::new(),
             restarting: false,
+            owners: BTreeMap::new(),
             label_hold: Duration::from_secs(30),
             limits: Limits::default(),
         }

@@ -6,6 +6,8 @@ use contract::{Fec, Label};
 use serde::{Deserialize, Serialize};
 use wire::ldp::LdpId;
 
+use crate::Owner;
+
 /// An interface that link Hellos are sent from: the kernel's index.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct InterfaceId(pub u32);
@@ -123,6 +125,15 @@ pub enum Event {
     Freed {
         /// The label.
         label: Label,
+    },
+    /// The peer that a FEC is routed to says that the FEC is another's than we think: its label is not used.
+    OtherOwner {
+        /// Who.
+        peer: LdpId,
+        /// The FEC.
+        fec: Fec,
+        /// Whose it is there.
+        owner: Owner,
     },
     /// A FEC has no label since none is free; it gets one when one is.
     NoFreeLabel {

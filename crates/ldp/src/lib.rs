@@ -20,6 +20,7 @@ mod config;
 mod discovery;
 mod io;
 mod label_space;
+mod owner;
 mod peer;
 mod session;
 mod speaker;
@@ -29,6 +30,7 @@ pub use config::{Config, Limits};
 pub use io::{
     Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Role,
 };
+pub use owner::Owner;
 pub use speaker::Speaker;
 pub use view::{
     Adjacency, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent, SentState,

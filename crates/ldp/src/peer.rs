@@ -8,7 +8,7 @@ use contract::{Fec, Label, Tick};
 use wire::ldp::{Body, MessageId, MessageType};
 
 use crate::session::Session;
-use crate::{ConnId, DownReason, MessageCounters, PeerCounters};
+use crate::{ConnId, DownReason, MessageCounters, Owner, PeerCounters};
 
 /// After a refused session the next attempt waits this long, then twice as long each time up to [`MAX_BACKOFF`]
 /// (RFC 5036 §2.5.3).
@@ -58,8 +58,10 @@ pub(crate) enum Link {
 pub(crate) struct Binding {
     pub(crate) label: Label,
     pub(crate) hop_count: Option<u8>,
+    /// Whose the FEC is, if the peer said so.
+    pub(crate) owner: Option<Owner>,
     pub(crate) stale: bool,
-    /// Whether it was said that its label is a null label.
+    /// Whether it was said why it cannot be used: a null label, or another owner.
     pub(crate) alarmed: bool,
 }
 

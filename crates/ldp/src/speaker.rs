@@ -18,7 +18,7 @@ use wire::ldp::{LdpId, MessageId, StatusCode};
 use crate::discovery::Discovery;
 use crate::label_space::LabelSpace;
 use crate::peer::Peer;
-use crate::{Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop};
+use crate::{Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop, Owner};
 use connection::Pending;
 use decide::FecEntry;
 use restart::Recovery;
@@ -204,6 +204,12 @@ impl Speaker {
             self.egress(fec, live);
             self.settle(now);
         }
+    }
+
+    /// FECs are these owners' from now on, see [`Config::owners`].
+    pub fn handle_owners(&mut self, now: Tick, owners: BTreeMap<Fec, Owner>) {
+        self.owners(now, owners);
+        self.settle(now);
     }
 
     /// The time of [`Self::poll_timeout`] has come (or not: then nothing happens).

@@ -13,6 +13,8 @@ mod forwarder;
 mod lab;
 mod netlink;
 mod runtime_dir;
+#[cfg(test)]
+mod simulation;
 mod site;
 mod state_dir;
 mod supervisor;

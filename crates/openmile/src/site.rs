@@ -63,7 +63,7 @@ impl Site {
 }
 
 /// What the network file allows subscribers.
-fn facts(network: &Network) -> Facts {
+pub(crate) fn facts(network: &Network) -> Facts {
     let mut facts = Facts::new();
     for isp in network.isps() {
         facts.add_isp(isp.asn, isp.name.as_str());

@@ -4,7 +4,7 @@
 //! one rule and no order of events to get wrong: a FEC has a label if packets can go on from here (or end here), and
 //! peers have the label if the FEC has one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
@@ -12,7 +12,7 @@ use wire::ldp::{Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageId};
 
 use super::Speaker;
 use crate::peer::{Peer, Told};
-use crate::{Event, FecState, LabeledNextHop, NextHop, Role};
+use crate::{Event, FecState, LabeledNextHop, NextHop, Owner, Role};
 
 /// Label Mappings are held back while so many octets wait for a peer: what it is told is then as new as can be, and what
 /// it does not take costs no memory.
@@ -209,14 +209,19 @@ impl Speaker {
                     && (peer.stale.is_some() || self.discovery.is_heard_on(id, interface));
                 let Some(binding) = peer.received.get_mut(&fec).filter(|_| reached) else { continue };
                 let label = binding.label;
-                if label.is_real() {
+                let owner = self.config.owners.get(&fec);
+                let other = binding.owner.filter(|other| owner.is_some_and(|owner| owner != other));
+                if label.is_real() && other.is_none() {
                     labeled.push(LabeledNextHop { interface, address, peer: id, label });
                     hop_counts.push(binding.hop_count);
                     break;
                 }
                 if !binding.alarmed {
                     binding.alarmed = true;
-                    self.events.push_back(Event::NullLabel { peer: id, fec, label });
+                    self.events.push_back(match other {
+                        Some(owner) => Event::OtherOwner { peer: id, fec, owner },
+                        None => Event::NullLabel { peer: id, fec, label },
+                    });
                 }
             }
         }
@@ -248,6 +253,32 @@ impl Speaker {
         }
         if let Some(label) = retired {
             self.retire(now, fec, label);
+        }
+    }
+
+    /// FECs are these owners' from now on. A FEC that becomes another's gets another label: packets under way by the one
+    /// that it had are still its former owner's.
+    pub(super) fn owners(&mut self, now: Tick, owners: BTreeMap<Fec, Owner>) {
+        let before = std::mem::replace(&mut self.config.owners, owners);
+        let owners = &self.config.owners;
+        let fecs = before.keys().chain(owners.keys()).copied().collect::<BTreeSet<_>>();
+        let moved: Vec<Fec> = fecs.into_iter().filter(|fec| before.get(fec) != owners.get(fec)).collect();
+        for fec in moved {
+            let retired = self.fecs.get_mut(&fec).and_then(|entry| {
+                entry.preserved = None;
+                entry.before = Default::default();
+                entry.label.take()
+            });
+            if let Some(label) = retired {
+                self.tell_all(fec);
+                self.retire(now, fec, label);
+            }
+            for peer in self.peers.values_mut() {
+                if let Some(binding) = peer.received.get_mut(&fec) {
+                    binding.alarmed = false;
+                }
+            }
+            self.touched.insert(fec);
         }
     }
 
@@ -293,7 +324,8 @@ impl Speaker {
             if !knows || request.is_some() {
                 peer.sent.insert(fec, Told { label, hop_count, released: false });
                 self.labels.hold(label, id);
-                peer.send(Body::LabelMapping(mapping(fec, label, hop_count, request)));
+                let owner = self.config.owners.get(&fec).copied();
+                peer.send(Body::LabelMapping(mapping(fec, label, hop_count, request, owner)));
             }
         }
     }
@@ -304,6 +336,13 @@ fn withdraw(peer: &mut Peer, fec: Fec, label: Label) {
     peer.send(Body::LabelWithdraw(LabelWithdraw { fec: FecTlv::from(fec.0), label: Some(label) }));
 }
 
-fn mapping(fec: Fec, label: Label, hop_count: Option<u8>, request: Option<MessageId>) -> LabelMapping {
-    LabelMapping { request, hop_count, ..LabelMapping::new(fec.0.into(), label) }
+fn mapping(
+    fec: Fec,
+    label: Label,
+    hop_count: Option<u8>,
+    request: Option<MessageId>,
+    owner: Option<Owner>,
+) -> LabelMapping {
+    let unknown = owner.map(Owner::tlv).into_iter().collect();
+    LabelMapping { request, hop_count, unknown, ..LabelMapping::new(fec.0.into(), label) }
 }

@@ -9,6 +9,7 @@ use wire::ldp::{
 };
 
 use super::Speaker;
+use crate::Owner;
 use crate::peer::{Binding, Peer};
 
 impl Speaker {
@@ -81,8 +82,13 @@ impl Speaker {
             }
             // LMp.13, LMp.16: liberal retention, recorded whoever the next hop is.
             // TODO-correctness(RFC 5036 §3.3): unknown TLVs with the F bit are not passed on.
-            let binding =
-                Binding { label: mapping.label, hop_count: mapping.hop_count, stale: false, alarmed: false };
+            let binding = Binding {
+                label: mapping.label,
+                hop_count: mapping.hop_count,
+                owner: Owner::named(&mapping.unknown),
+                stale: false,
+                alarmed: false,
+            };
             peer.received.insert(fec, binding);
             // LMp.11, 12, 14, 15 and 17 to 27 follow from the decision.
             self.touched.insert(fec);

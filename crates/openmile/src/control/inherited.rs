@@ -115,7 +115,11 @@ fn is_same_fec(ilm: &Ilm, view: &NodeView) -> bool {
         IlmAction::PopToSubscribers { isp } => {
             view.headends.iter().any(|now| now.return_fec == ilm.fec && now.isp == isp)
         }
-        IlmAction::Swap { .. } => view.fecs.contains_key(&ilm.fec) && !view.own_fecs().contains(&ilm.fec),
+        // Upstream the label stands for the ISP whose FEC it was when it was given out.
+        IlmAction::Swap { isp, .. } => {
+            let owner = view.fec_owner(&ilm.fec);
+            owner.is_some_and(|owner| Some(owner.isp) == isp) && !view.own_fecs().contains(&ilm.fec)
+        }
     }
 }
 

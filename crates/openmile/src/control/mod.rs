@@ -12,21 +12,21 @@
 
 mod addresses;
 mod api_server;
-mod directory;
+pub(crate) mod directory;
 mod error;
-mod events;
-mod forwarder_link;
+pub(crate) mod events;
+pub(crate) mod forwarder_link;
 mod handoffs;
 mod herald;
 mod inherited;
-mod kernel;
-mod ldp_io;
+pub(crate) mod kernel;
+pub(crate) mod ldp_io;
 mod ldp_socket;
 mod ledger;
 mod lsp;
-mod node;
+pub(crate) mod node;
 mod show;
-mod start;
+pub(crate) mod start;
 mod subscribers;
 
 use std::path::Path;

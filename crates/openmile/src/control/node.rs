@@ -25,7 +25,7 @@ use super::kernel::{Interface, KernelEvent};
 use super::ldp_io::{LdpInput, LdpTransport};
 use super::ledger::Key;
 use super::lsp::{self, KernelView, Known, LspRow, Lsps};
-use super::start::{self, Parts};
+use super::start::Parts;
 use super::subscribers::{self, Subscribers};
 use crate::netlink::LinkIndex;
 
@@ -76,9 +76,8 @@ impl Node {
         parts: Parts,
         (inherited, held, outgoing): (Inherited, Generation, mpsc::Sender<ToForwarder>),
     ) -> Self {
-        let Parts { network, view, directory, desk, io, events, counters, started } = parts;
+        let Parts { network, view, directory, desk, io, events, counters, started, ldp: mut config } = parts;
         let inherited = inherited.changes;
-        let mut config = start::ldp_config(&view, started);
         let had_lsps = inherited.iter().any(|change| change.scope() == contract::Scope::Learned);
         config.restarting = had_lsps;
         let starting = !inherited.iter().any(|change| matches!(change, Change::Port(..)));

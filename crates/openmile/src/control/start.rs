@@ -1,8 +1,9 @@
 //! What must be right before anything is begun.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use contract::{Label, PortKind};
+use contract::{Fec, Label, PortKind};
 use ipnet::IpNet;
 use ldp::Config;
 use miette::{IntoDiagnostic, Result, WrapErr};
@@ -74,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) counters: PathBuf,
     /// The time of day at which control was started, in seconds since the Unix epoch.
     pub(crate) started: u32,
+    /// How the LDP speaker is to be, but for what the forwarder held.
+    pub(crate) ldp: Config,
 }
 
 /// Reads what there is to read and opens what there is to open.
@@ -186,8 +189,9 @@ impl Prepared {
         let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
         let Self { network, view, directory, facts, counters, .. } = self;
         let (directory, desk) = directory.begin(view.name.as_str(), facts, inputs).into_diagnostic()?;
-        let (io, started) = (Box::new(io), clock::epoch_seconds());
-        Ok(Parts { network, view, directory, desk, io, events, counters, started })
+        let started = clock::epoch_seconds();
+        let ldp = ldp_config(&view, started);
+        Ok(Parts { network, view, directory, desk, io: Box::new(io), events, counters, started, ldp })
     }
 }
 
@@ -214,12 +218,22 @@ fn first_label(range: LabelRange, seconds: u32) -> Label {
 /// How the speaker is to be that is started at this time.
 pub(crate) fn ldp_config(view: &NodeView, seconds: u32) -> Config {
     Config {
+        owners: owners(view),
         transport_address: view.transport_address,
         label_range: view.labels.first()..=view.labels.last(),
         first_label: first_label(view.labels, seconds),
         configuration_sequence: seconds,
         ..Config::new(view.lsr_id)
     }
+}
+
+/// Whose FECs are, for LDP.
+pub(crate) fn owners(view: &NodeView) -> BTreeMap<Fec, ldp::Owner> {
+    let owner = |owner: &network::FecOwner| ldp::Owner {
+        isp: owner.isp,
+        to_isp: owner.kind == network::FecKind::ToIsp,
+    };
+    view.fecs.iter().map(|(fec, owned)| (*fec, owner(owned))).collect()
 }
 
 #[cfg(test)]

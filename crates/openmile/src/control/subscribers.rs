@@ -73,8 +73,10 @@ impl Subscribers {
         for change in inherited {
             let Change::Binding(key, Some(binding)) = change else { continue };
             let Some(mac) = binding.mac.filter(|_| !binding.verify_mac) else { continue };
-            directory.restore(key, mac);
-            assume(&mut neighbors, now, &directory, key, mac);
+            // Who has the prefix by now may be another ISP's subscriber: it is learned anew.
+            if directory.restore(key, mac) {
+                assume(&mut neighbors, now, &directory, key, mac);
+            }
         }
         Self { directory, neighbors, heir: None, happened: VecDeque::new() }
     }

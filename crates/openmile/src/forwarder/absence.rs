@@ -10,23 +10,23 @@ use contract::{FORWARDING_HOLD, Tick};
 /// A control that came back and is still learning (it has not ended its replay) counts as present while it is there,
 /// but not as recovered: one that dies again and again does not lengthen the time.
 #[derive(Debug, Default)]
-pub(super) struct Absence {
+pub(crate) struct Absence {
     since: Option<Tick>,
 }
 
 impl Absence {
     /// Control went.
-    pub(super) fn begin(&mut self, now: Tick) {
+    pub(crate) fn begin(&mut self, now: Tick) {
         self.since.get_or_insert(now);
     }
 
     /// Control knows again what it knew, or what it had learned was removed.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.since = None;
     }
 
     /// How long what control had learned may still be used while control is away.
-    pub(super) fn left(&self, now: Tick) -> Option<Duration> {
+    pub(crate) fn left(&self, now: Tick) -> Option<Duration> {
         self.since.map(|since| FORWARDING_HOLD.saturating_sub(now.since(since)))
     }
 }

@@ -4,7 +4,7 @@
 //! frames. The main thread (the [`hub`]) speaks to control, follows the devices and opens them. They meet in [`rings`].
 //! Control may come and go: what it said stays installed, and packets flow on.
 
-mod absence;
+pub(crate) mod absence;
 mod custody;
 mod devices;
 mod hub;

@@ -23,11 +23,13 @@ impl Directory {
     }
 
     /// Takes over an Ethernet address that the forwarder held when this process began, before any is learned: like
-    /// [`Self::learned`], without telling the forwarder what it knows.
-    pub fn restore(&mut self, key: &BindingKey, mac: MacAddr) {
-        if self.bound(key).is_some() {
+    /// [`Self::learned`], without telling the forwarder what it knows. Whether the prefix is still the ISP's there.
+    pub fn restore(&mut self, key: &BindingKey, mac: MacAddr) -> bool {
+        let same = self.bound(key).is_some();
+        if same {
             self.learned(key.circuit, key.prefix.prefix, mac);
         }
+        same
     }
 
     /// Changes what is learned for a prefix, at each ISP that has it on this circuit (there are two while a subscriber

@@ -90,6 +90,22 @@ fn a_fec_that_is_another_isps_loses_its_label_at_once() {
 }
 
 #[test]
+fn a_transit_gives_up_the_label_of_a_fec_that_is_another_isps() {
+    let swap = |isp| {
+        let action = IlmAction::Swap { isp, nhlfes: vec![way(PortId(0), 2000)] };
+        Change::Ilm(label(1000), Some(Ilm { fec: fec("10.254.1.3"), action }))
+    };
+    let now = view(FILE, "head1");
+    assert_eq!(Inheritance::new(vec![swap(Some(BETA))], &now).kept, [swap(Some(BETA))]);
+    for other in [Some(ALPHA), None] {
+        let sorted = Inheritance::new(vec![swap(other)], &now);
+        assert_eq!((sorted.kept, sorted.labels), (vec![], vec![]), "{other:?}");
+        assert_eq!(sorted.corrections, [Change::Ilm(label(1000), None)]);
+        assert_eq!(sorted.dead_labels, [(fec("10.254.1.3"), label(1000))]);
+    }
+}
+
+#[test]
 fn what_names_a_port_whose_number_is_another_device_now_goes() {
     let old = view(FILE, "tail2");
     let renumbered = FILE.replace(

@@ -26,6 +26,14 @@ impl Node {
                     peer.lsr_id
                 ));
             }
+            Said::OtherOwner { peer, fec, owner } => {
+                let (name, other) = (self.fec_name(fec), self.isp_name(owner.isp));
+                let way = if owner.to_isp { "to" } else { "to the subscribers of" };
+                self.events.alarm(format!(
+                    "for {}, {name} leads {way} {other}: the nodes' network files differ; its label is not used",
+                    peer.lsr_id
+                ));
+            }
             Said::NoFreeLabel { fec } => {
                 let name = self.fec_name(fec);
                 self.events.alarm(format!("no label is free for {name}"));

@@ -1,0 +1,107 @@
+//! A plan as an operator writes it: network file and file of subscribers.
+
+use std::fmt::Write;
+
+use super::plan::{Behind, Plan, Tags, lsr_id, service_address};
+
+/// The network file.
+pub(super) fn network(plan: &Plan) -> String {
+    let mut text = String::from("[network]\nname = \"simulated\"\n");
+    for (number, node) in plan.nodes.iter().enumerate() {
+        let (first, last) = node.labels;
+        let _ = writeln!(text, "[[node]]\nname = \"n{number}\"\nlsr_id = \"{}\"", lsr_id(number));
+        let _ = writeln!(text, "labels = [{first}, {last}]");
+        for (name, behind) in &node.ports {
+            let kind = match behind {
+                Behind::Cable(..) | Behind::Stranger => "backbone",
+                Behind::Access => "access",
+                Behind::Handoff => "handoff",
+            };
+            let _ = writeln!(text, "[[node.port]]\nname = \"{name}\"\nkind = \"{kind}\"");
+        }
+    }
+    for isp in &plan.isps {
+        let _ = writeln!(text, "[[isp]]\nasn = {0}\nname = \"as{0}\"", isp.asn);
+        for door in &isp.doors {
+            let (node, link) = (door.line.node, door.link);
+            let port = &plan.nodes[node].ports[door.line.port].0;
+            let _ = writeln!(text, "[[isp.handoff]]\nnode = \"n{node}\"\nport = \"{port}\"");
+            if let Tags::Vlan(vlan) = door.line.tags {
+                let _ = writeln!(text, "vlan = {vlan}");
+            }
+            let _ =
+                writeln!(text, "fec = \"{}\"\npreference = {}", service_address(door.fec), door.preference);
+            if door.ipv4 {
+                let (ours, next_hop) = (link * 4 + 1, link * 4 + 2);
+                let _ = writeln!(
+                    text,
+                    "ipv4 = {{ address = \"192.0.2.{ours}/30\", next_hop = \"192.0.2.{next_hop}\" }}"
+                );
+            }
+            if door.ipv6 {
+                let _ = writeln!(
+                    text,
+                    "ipv6 = {{ address = \"2001:db8:f:{link}::1/64\", next_hop = \"2001:db8:f:{link}::2\" }}"
+                );
+            }
+        }
+        for &(node, address) in &isp.headends {
+            let address = service_address(address);
+            let _ = writeln!(text, "[[isp.headend]]\nnode = \"n{node}\"\nreturn_address = \"{address}\"");
+            let _ = writeln!(
+                text,
+                "[[isp.headend.pool]]\nprefix = \"100.64.{node}.0/24\"\ngateway = \"100.64.{node}.1\""
+            );
+            let site = 0x100 + node;
+            let _ = writeln!(
+                text,
+                "[[isp.headend.pool]]\nprefix = \"2001:db8:{site:x}::/48\"\ngateway = \"2001:db8:{site:x}::1\""
+            );
+        }
+    }
+    text
+}
+
+/// The file of subscribers.
+pub(super) fn subscribers(plan: &Plan) -> String {
+    let mut text = String::from("subscriber,node,port,outer_vlan,inner_vlan,mac,isp,prefixes\n");
+    for customer in &plan.customers {
+        let node = customer.line.node;
+        let port = &plan.nodes[node].ports[customer.line.port].0;
+        let (outer, inner) = match customer.line.tags {
+            Tags::Untagged => (String::new(), String::new()),
+            Tags::Vlan(vlan) => (vlan.to_string(), String::new()),
+            Tags::Double(outer, inner) => (outer.to_string(), inner.to_string()),
+        };
+        let mac: Vec<_> = customer.mac.iter().map(|octet| format!("{octet:02x}")).collect();
+        let mac = if customer.mac_configured { mac.join(":") } else { String::new() };
+        let asn = plan.isps[customer.isp].asn;
+        let mut prefixes = format!("100.64.{node}.{}", customer.host);
+        if customer.ipv6 {
+            let _ = write!(prefixes, " 2001:db8:{:x}:{:x}::/64", 0x100 + node, customer.host);
+        }
+        let _ = writeln!(text, "{},n{node},{port},{outer},{inner},{mac},{asn},{prefixes}", customer.name);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::random::Random;
+
+    #[test]
+    fn every_random_network_is_one_that_the_parser_takes() {
+        for seed in 0..300 {
+            let plan = Plan::random(&mut Random::new(seed));
+            let text = network(&plan);
+            let network = network::Network::parse("simulated.toml", &text)
+                .unwrap_or_else(|report| panic!("seed {seed}: {}\n{text}", report.render(false)));
+            let facts = crate::site::facts(&network);
+            let rows = subscribers(&plan);
+            if let Err(errors) = subscriber::check(&rows, &facts) {
+                panic!("seed {seed}: {errors:?}\n{rows}");
+            }
+        }
+    }
+}
