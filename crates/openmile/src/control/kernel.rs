@@ -3,6 +3,8 @@
 //!
 //! A task keeps what it last told and tells only differences. So whatever happens, be it lost notifications, it asks the
 //! kernel again and nothing else has to be thought of.
+//!
+//! A neighbour that dies while its link stays up is noticed within [`UPKEEP`] and the three seconds of the kernel's probes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,13 +18,20 @@ use rtnetlink::MulticastGroup;
 use tokio::sync::mpsc;
 
 use super::Input;
-use crate::netlink::neighbor::{self, Resolution, Upkeep};
+use crate::netlink::neighbor::{self, Resolution};
 use crate::netlink::route::{self, HostRoute, NextHop};
 use crate::netlink::{LinkIndex, Netlink, NetlinkError, Notifications, address};
 
-/// How often next hops are used where the kernel does not keep them resolved by itself: well below the time after which
-/// it may forget an entry that nobody used (gc_stale_time, 60 s).
-const UPKEEP: Duration = Duration::from_secs(10);
+/// How often next hops are asked whether they are still there. An ARP request each second to each backbone neighbour is
+/// next to nothing, and to ask more often would gain little: the kernel takes three seconds to give one up.
+const UPKEEP: Duration = Duration::from_secs(1);
+/// How many such times a next hop is followed to which no route leads any more: for as long as LDP may keep packets on the
+/// way that they had (15 s), and a little longer.
+const LINGER: u32 = 20;
+/// The shortest time between two occasions on which the kernel is asked for everything.
+const RESYNC: Duration = Duration::from_secs(1);
+/// The shortest time between two warnings of lost notifications.
+const WARNING: Duration = Duration::from_secs(60);
 /// Notifications looked at before the kernel is asked again.
 const BATCH: usize = 1024;
 
@@ -60,7 +69,17 @@ pub(crate) struct Interest {
 /// Follows until the receiver is gone. Ends with an error only if the kernel refuses to be asked.
 pub(crate) async fn follow(interest: Interest, inputs: mpsc::Sender<Input>) -> Result<(), NetlinkError> {
     let mut told = Told::default();
+    let mut resyncs = tokio::time::interval(RESYNC);
+    resyncs.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut warned, mut losses) = (None, 0);
     loop {
+        // At once, unless the last time was just now: where so much happens that notifications are lost, asking for
+        // everything again and again would only add to it.
+        let at = resyncs.tick().await;
+        if losses > 0 && warned.is_none_or(|warned| at.duration_since(warned) >= WARNING) {
+            tracing::warn!("the kernel's notifications were lost {losses} times: everything is asked anew");
+            (warned, losses) = (Some(at), 0);
+        }
         let (netlink, notifications) = Netlink::watching(&[
             MulticastGroup::Link,
             MulticastGroup::Neigh,
@@ -70,11 +89,12 @@ pub(crate) async fn follow(interest: Interest, inputs: mpsc::Sender<Input>) -> R
         ])?;
         let mut follower = Follower { netlink, interest: &interest, told, inputs: &inputs };
         follower.ask(&Changed::everything(&interest)).await?;
+        follower.ask_resolutions().await?;
         follower.tell(KernelEvent::Synced).await;
         if !follower.watch(notifications).await? {
             return Ok(());
         }
-        tracing::warn!("the kernel's notifications were lost: asking anew");
+        losses += 1;
         told = follower.told;
     }
 }
@@ -86,9 +106,13 @@ struct Told {
     next_hops: BTreeMap<NextHop, Kept>,
 }
 
+#[derive(Default)]
 struct Kept {
     mac: Option<MacAddr>,
-    upkeep: Upkeep,
+    /// Whether there is nothing to ask it.
+    fixed: bool,
+    /// How often it was asked since no route led there any more.
+    unwanted: u32,
 }
 
 /// What notifications say may have changed.
@@ -147,7 +171,7 @@ impl Follower<'_> {
                     Some(batch) => batch.into_iter().for_each(|message| changed.add(message, self.interest)),
                     None => changed.lost = true,
                 },
-                _ = upkeep.tick() => self.use_next_hops().await,
+                _ = upkeep.tick() => self.upkeep().await,
                 () = self.inputs.closed() => return Ok(false),
             }
             if changed.lost {
@@ -203,51 +227,61 @@ impl Follower<'_> {
         Ok(())
     }
 
-    /// Keeps resolved what routes lead to, and nothing else.
+    /// Follows what routes lead to, and for a while what they led to.
     async fn ask_next_hops(&mut self) -> Result<(), NetlinkError> {
         let wanted: BTreeSet<NextHop> =
             self.told.routes.values().flat_map(|route| &route.next_hops).copied().collect();
-        let gone: Vec<_> = self.told.next_hops.keys().filter(|n| !wanted.contains(n)).copied().collect();
-        for next_hop in gone {
-            self.told.next_hops.remove(&next_hop);
-            // A device that is gone took the entry with it.
-            let _ = neighbor::release(&self.netlink, next_hop).await;
-            self.tell(KernelEvent::NextHop(next_hop, None)).await;
+        for (next_hop, kept) in &mut self.told.next_hops {
+            kept.unwanted = if wanted.contains(next_hop) { 0 } else { kept.unwanted.max(1) };
         }
         let new: Vec<_> = wanted.into_iter().filter(|n| !self.told.next_hops.contains_key(n)).collect();
         for &next_hop in &new {
-            let upkeep = match neighbor::keep_resolved(&self.netlink, next_hop).await {
-                Ok(upkeep) => upkeep,
-                Err(error) => {
-                    tracing::warn!("next hop {}: {error}", next_hop.address);
-                    Upkeep::Used
-                }
-            };
-            self.told.next_hops.insert(next_hop, Kept { mac: None, upkeep });
-        }
-        if !new.is_empty() {
-            for resolution in neighbor::all(&self.netlink).await? {
-                self.resolved(resolution).await;
+            if let Err(error) = neighbor::ask(&self.netlink, next_hop, false).await {
+                tracing::warn!("next hop {}: {error}", next_hop.address);
             }
+            self.told.next_hops.insert(next_hop, Kept::default());
+        }
+        if new.is_empty() { Ok(()) } else { self.ask_resolutions().await }
+    }
+
+    /// The Ethernet addresses of all next hops as they are now.
+    async fn ask_resolutions(&mut self) -> Result<(), NetlinkError> {
+        let all: BTreeMap<_, _> =
+            neighbor::all(&self.netlink).await?.into_iter().map(|r| (r.neighbor, r)).collect();
+        for neighbor in self.told.next_hops.keys().copied().collect::<Vec<_>>() {
+            let unknown = Resolution { neighbor, mac: None, fixed: false };
+            self.resolved(all.get(&neighbor).copied().unwrap_or(unknown)).await;
         }
         Ok(())
     }
 
-    async fn resolved(&mut self, Resolution { neighbor, mac }: Resolution) {
-        if let Some(kept) = self.told.next_hops.get_mut(&neighbor)
-            && kept.mac != mac
-        {
-            kept.mac = mac;
-            self.tell(KernelEvent::NextHop(neighbor, mac)).await;
+    async fn resolved(&mut self, Resolution { neighbor, mac, fixed }: Resolution) {
+        if let Some(kept) = self.told.next_hops.get_mut(&neighbor) {
+            kept.fixed = fixed;
+            if kept.mac != mac {
+                kept.mac = mac;
+                self.tell(KernelEvent::NextHop(neighbor, mac)).await;
+            }
         }
     }
 
-    async fn use_next_hops(&self) {
-        for (&next_hop, kept) in &self.told.next_hops {
-            // One that the kernel has just forgotten is not managed any more, whatever it was.
-            if kept.upkeep == Upkeep::Used || kept.mac.is_none() {
-                let _ = neighbor::keep_resolved(&self.netlink, next_hop).await;
+    /// Asks next hops whether they are still there, and forgets those to which no route has led for a while.
+    async fn upkeep(&mut self) {
+        let mut forgotten = Vec::new();
+        for (&next_hop, kept) in &mut self.told.next_hops {
+            if kept.unwanted > 0 {
+                kept.unwanted += 1;
             }
+            if kept.unwanted > LINGER {
+                forgotten.push(next_hop);
+            } else if !kept.fixed {
+                // What became of it a notification says; one whose device is gone cannot be asked.
+                let _ = neighbor::ask(&self.netlink, next_hop, kept.mac.is_some()).await;
+            }
+        }
+        for next_hop in forgotten {
+            self.told.next_hops.remove(&next_hop);
+            self.tell(KernelEvent::NextHop(next_hop, None)).await;
         }
     }
 

@@ -1,14 +1,14 @@
 //! Ethernet addresses of backbone next hops, from the kernel's neighbour table.
 //!
-//! MPLS frames neither start nor refresh the kernel's resolution, so the kernel is asked to keep it (managed entries,
-//! Linux 5.16); where it refuses, the entry is used from time to time instead.
+//! MPLS frames neither start nor refresh the kernel's resolution, nor would anybody notice by them that a neighbour is
+//! gone. So the kernel is made to ask the neighbour, again and again ([`ask`]).
 
 use futures_util::StreamExt;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::Error;
@@ -17,15 +17,6 @@ use wire::MacAddr;
 use super::route::NextHop;
 use super::{LinkIndex, Netlink, NetlinkError};
 
-/// How the kernel keeps a neighbour resolved.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Upkeep {
-    /// By itself, from now on.
-    Managed,
-    /// It was set going once; ask again after some time.
-    Used,
-}
-
 /// What the kernel says of a neighbour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Resolution {
@@ -33,19 +24,24 @@ pub(crate) struct Resolution {
     pub(crate) neighbor: NextHop,
     /// Its Ethernet address, `None` while the kernel does not know it.
     pub(crate) mac: Option<MacAddr>,
+    /// Whether somebody has set the address for good: there is nothing to ask.
+    pub(crate) fixed: bool,
 }
 
-/// Makes the kernel resolve a neighbour and keep it resolved.
-pub(crate) async fn keep_resolved(netlink: &Netlink, neighbor: NextHop) -> Result<Upkeep, NetlinkError> {
-    match set(netlink, managed(neighbor)).await {
-        Ok(()) => Ok(Upkeep::Managed),
-        Err(_) => set(netlink, used(neighbor)).await.map(|()| Upkeep::Used),
+/// Makes the kernel ask for a neighbour's Ethernet address or, where it is `resolved`, ask the neighbour whether it is still
+/// there: three times, a second apart (`ucast_solicit`, `retrans_time_ms`), unless it is asking already. What comes of it
+/// is a notification.
+pub(crate) async fn ask(netlink: &Netlink, neighbor: NextHop, resolved: bool) -> Result<(), NetlinkError> {
+    if resolved {
+        let mut message = entry(neighbor);
+        message.header.state = NeighbourState::Probe;
+        // Never created by this: one that has just gone is not resolved.
+        set(netlink, message, NLM_F_REPLACE).await
+    } else {
+        let mut message = entry(neighbor);
+        message.header.flags = NeighbourFlags::Use;
+        set(netlink, message, NLM_F_CREATE | NLM_F_REPLACE).await
     }
-}
-
-/// Ends what [`keep_resolved`] began; the entry then ages as any other.
-pub(crate) async fn release(netlink: &Netlink, neighbor: NextHop) -> Result<(), NetlinkError> {
-    set(netlink, used(neighbor)).await
 }
 
 /// All IPv4 neighbours that the kernel knows.
@@ -71,7 +67,8 @@ pub(crate) fn resolution(message: &NeighbourMessage, gone: bool) -> Option<Resol
         _ => None,
     });
     let mac = mac.filter(|mac| !gone && mac.is_unicast() && is_valid(message.header.state));
-    Some(Resolution { neighbor: NextHop { address, link: LinkIndex(message.header.ifindex) }, mac })
+    let fixed = matches!(message.header.state, NeighbourState::Permanent | NeighbourState::Noarp) && !gone;
+    Some(Resolution { neighbor: NextHop { address, link: LinkIndex(message.header.ifindex) }, mac, fixed })
 }
 
 /// States in which the kernel itself would send (its NUD_VALID).
@@ -95,22 +92,10 @@ fn entry(neighbor: NextHop) -> NeighbourMessage {
     message
 }
 
-fn managed(neighbor: NextHop) -> NeighbourMessage {
-    let mut message = entry(neighbor);
-    message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
-    message
-}
-
-fn used(neighbor: NextHop) -> NeighbourMessage {
-    let mut message = entry(neighbor);
-    message.header.flags = NeighbourFlags::Use;
-    message
-}
-
-async fn set(netlink: &Netlink, message: NeighbourMessage) -> Result<(), NetlinkError> {
-    let failed = |error| NetlinkError::of("keeping a neighbour resolved", error);
+async fn set(netlink: &Netlink, message: NeighbourMessage, how: u16) -> Result<(), NetlinkError> {
+    let failed = |error| NetlinkError::of("asking a neighbour", error);
     let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewNeighbour(message));
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | how;
     let mut answers = netlink.handle().clone().request(request).map_err(failed)?;
     while let Some(answer) = answers.next().await {
         match answer.payload {
@@ -144,5 +129,7 @@ mod tests {
         assert_eq!(said(&with(NeighbourState::Failed, &mac.0), false), Some((neighbor, None)));
         assert_eq!(said(&with(NeighbourState::Reachable, &mac.0), true), Some((neighbor, None)));
         assert_eq!(said(&with(NeighbourState::Reachable, &mac.0[..5]), false), Some((neighbor, None)));
+        let fixed = |state| resolution(&with(state, &mac.0), false).is_some_and(|r| r.fixed);
+        assert!(fixed(NeighbourState::Permanent) && !fixed(NeighbourState::Reachable));
     }
 }

@@ -8,6 +8,7 @@ mod sandbox;
 
 #[allow(dead_code, reason = "the test of the service needs more of it")]
 mod node;
+mod silence;
 
 use api::{FecOperation, FecRow, FecState, NeighborKind, ShowWhat};
 use node::{FEC, FEC_HOST, NextHop, Node, Site, within};

@@ -50,19 +50,27 @@ pub(crate) async fn within<T>(what: &str, mut look: impl AsyncFnMut() -> Option<
 }
 
 /// The files of a network.
-pub(crate) struct Site(tempfile::TempDir);
+pub(crate) struct Site {
+    dir: tempfile::TempDir,
+    node: &'static str,
+}
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::of("head1")
+    }
+
+    /// For another node than the headend.
+    pub(crate) fn of(node: &'static str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("network.toml"), NETWORK).unwrap();
         fs::write(dir.path().join("subscribers.csv"), SUBSCRIBERS).unwrap();
-        Self(dir)
+        Self { dir, node }
     }
 
     /// Where the node keeps its sockets.
     pub(crate) fn runtime_dir(&self) -> PathBuf {
-        self.0.path().join("run/head1")
+        self.dir.path().join("run").join(self.node)
     }
 
     /// Starts the node.
@@ -79,7 +87,7 @@ impl Site {
 
     /// A file of the test's own.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.dir.path().join(name)
     }
 
     /// Starts the node, which cannot run: what it says.
@@ -95,8 +103,8 @@ impl Site {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_openmile"));
-        command.arg("run").args(["--node", "head1", "--network"]).arg(self.0.path().join("network.toml"));
-        command.arg("--runtime-dir").arg(self.0.path().join("run"));
+        command.arg("run").args(["--node", self.node, "--network"]).arg(self.dir.path().join("network.toml"));
+        command.arg("--runtime-dir").arg(self.dir.path().join("run"));
         sandbox::dies_with_us(&mut command);
         command
     }
@@ -192,6 +200,18 @@ pub(crate) fn assign(device: &str, address: &str) {
         let links: Vec<_> = handle.link().get().match_name(device).execute().try_collect().await.unwrap();
         let index = links.first().unwrap().header.index;
         handle.address().add(index, address.addr(), address.prefix_len()).execute().await.unwrap();
+    });
+}
+
+/// Takes all IPv4 addresses off a device of the calling thread's namespace: nobody answers for them any more.
+pub(crate) fn unassign(device: &str) {
+    on_a_runtime(async |handle| {
+        let links: Vec<_> = handle.link().get().match_name(device).execute().try_collect().await.unwrap();
+        let index = links.first().unwrap().header.index;
+        let request = handle.address().get().set_link_index_filter(index).execute();
+        for address in request.try_collect::<Vec<_>>().await.unwrap() {
+            handle.address().del(address).execute().await.unwrap();
+        }
     });
 }
 
