@@ -35,7 +35,7 @@ pub enum ClientError {
         socket: PathBuf,
     },
     /// The socket is another user's.
-    #[error("no permission to ask the node at {}: run as the user who started it, or as root", socket.display())]
+    #[error("no permission to ask the node at {}: run as root, as the node's user, or as a member of its group (openmile)", socket.display())]
     Permission {
         /// The socket's path.
         socket: PathBuf,

@@ -18,13 +18,13 @@ impl RuntimeDir {
         Self(base.join(node))
     }
 
-    /// Makes the directory, for this user only: who may use the API must be able to get in here. What it is in may be
+    /// Makes the directory, for this user and group: who may use the API must be able to get in here. What it is in may be
     /// entered by all.
     pub(crate) fn create(&self) -> std::io::Result<()> {
         if let Some(base) = self.0.parent() {
             DirBuilder::new().recursive(true).mode(0o755).create(base)?;
         }
-        match DirBuilder::new().mode(0o700).create(&self.0) {
+        match DirBuilder::new().mode(0o750).create(&self.0) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && self.0.is_dir() => Ok(()),
             made => made,
         }

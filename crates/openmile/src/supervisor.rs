@@ -11,9 +11,8 @@
 
 mod child;
 mod lock;
-mod logs;
 mod pulse;
-mod rights;
+pub(crate) mod rights;
 mod service_manager;
 
 use std::ffi::OsString;
@@ -25,10 +24,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use child::{NotCuredByRestart, end_with_supervisor, exit_code};
-pub(crate) use logs::start as start_logs;
 pub(crate) use pulse::{Pulse, Word};
 
 use crate::forwarder;
+use crate::logs::LogArgs;
 use crate::runtime_dir::RuntimeDir;
 use crate::site::Site;
 use crate::state_dir::StateDir;
@@ -53,9 +52,19 @@ const CONTROL: Duration = Duration::from_secs(30);
 /// How long the forwarder may hang. Without it packets stop, and nothing that it does takes a second.
 const FORWARDER: Duration = Duration::from_secs(10);
 
-/// How long each process may hang: what `--watchdog` says, or what fits each; 0: for ever.
-fn patience(watchdog: Option<Duration>, otherwise: Duration) -> Option<Patience> {
-    Some(watchdog.unwrap_or(otherwise)).filter(|limit| !limit.is_zero()).map(Patience::of)
+/// How a node is to be run, besides what it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// How long each process may hang; 0: for ever. `None`: what fits each.
+    pub(crate) watchdog: Option<Duration>,
+    /// What all processes log.
+    pub(crate) logs: LogArgs,
+}
+
+impl Options {
+    fn patience(&self, otherwise: Duration) -> Option<Patience> {
+        Some(self.watchdog.unwrap_or(otherwise)).filter(|limit| !limit.is_zero()).map(Patience::of)
+    }
 }
 
 /// Runs the node until it is told to stop (SIGTERM, SIGINT, SIGHUP; once more: at once).
@@ -64,11 +73,11 @@ pub(crate) fn run(
     node: &str,
     dir: &RuntimeDir,
     state: &StateDir,
-    watchdog: Option<Duration>,
+    options: &Options,
 ) -> miette::Result<()> {
-    start_logs();
     check_node(network, node)?;
     rights::check()?;
+    rights::keep_supervisors().into_diagnostic().wrap_err("rights that are not needed cannot be given up")?;
     dir.create().into_diagnostic().wrap_err_with(|| format!("cannot make {}", dir.path().display()))?;
     let _lock = Lock::take(&dir.lock(), node)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
@@ -76,7 +85,7 @@ pub(crate) fn run(
     let done = runtime.block_on(async {
         tokio::select! {
             never = manager.keep_alive() => match never {},
-            done = supervise(network, node, dir, state, watchdog, &manager) => done,
+            done = supervise(network, node, dir, state, options, &manager) => done,
         }
     });
     clean_up(dir);
@@ -134,17 +143,18 @@ async fn supervise(
     node: &str,
     dir: &RuntimeDir,
     state: &StateDir,
-    watchdog: Option<Duration>,
+    options: &Options,
     manager: &ServiceManager,
 ) -> miette::Result<()> {
     let mut stop = Stop::new().into_diagnostic()?;
     let common = ["--node".into(), node.into(), "--runtime-dir".into(), dir.base().into()];
     let arguments = |first: &[OsString]| first.iter().chain(&common).cloned().collect();
+    let first = ["forwarder".into()];
     let mut forwarder =
-        Process::new("forwarder", arguments(&["forwarder".into()]), patience(watchdog, FORWARDER));
+        Process::new("forwarder", arguments(&first), options.patience(FORWARDER), &options.logs);
     let network = ["--network".into(), network.into(), "--state-dir".into(), state.base().into()];
     let first = [&["control".into()], &network[..]].concat();
-    let mut control = Process::new("control", arguments(&first), patience(watchdog, CONTROL));
+    let mut control = Process::new("control", arguments(&first), options.patience(CONTROL), &options.logs);
     let ended = tokio::select! {
         error = forwarder.run(manager) => Err(error.into()),
         error = control.run(manager) => Err(error.into()),

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod package_files;
 mod show;
 mod subscriber;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::logs::{self, LogArgs};
 use crate::runtime_dir::RuntimeDir;
 use crate::state_dir::StateDir;
 use crate::{control, forwarder, lab, supervisor};
@@ -40,12 +42,28 @@ enum Command {
     Lab(lab::LabArgs),
     /// Print the JSON schema of the network file
     Schema,
+    /// Write man pages, shell completions and the schema into a folder, for packages
+    #[command(hide = true)]
+    PackageFiles {
+        /// The folder
+        dir: PathBuf,
+    },
     /// A node's control process (started by `run`)
     #[command(hide = true)]
-    Control(NodeArgs),
+    Control {
+        #[command(flatten)]
+        node: NodeArgs,
+        #[command(flatten)]
+        logs: LogArgs,
+    },
     /// A node's forwarder process (started by `run`)
     #[command(hide = true)]
-    Forwarder(DirArgs),
+    Forwarder {
+        #[command(flatten)]
+        dir: DirArgs,
+        #[command(flatten)]
+        logs: LogArgs,
+    },
 }
 
 /// How to run a node.
@@ -57,6 +75,8 @@ struct RunArgs {
     /// 10 for the forwarder]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16))]
     watchdog: Option<u16>,
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 /// Which node.
@@ -90,21 +110,26 @@ struct DirArgs {
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run(RunArgs { node: args, watchdog }) => {
+        Command::Run(RunArgs { node: args, watchdog, logs }) => {
+            logs.start(&args.node, "supervisor");
             let watchdog = watchdog.map(|seconds| Duration::from_secs(seconds.into()));
-            supervisor::run(&args.network, &args.node, &args.dir(), &args.state(), watchdog)
+            let options = supervisor::Options { watchdog, logs };
+            supervisor::run(&args.network, &args.node, &args.dir(), &args.state(), &options)
                 .map(|()| ExitCode::SUCCESS)
         }
-        Command::Control(args) => {
+        Command::Control { node: args, logs } => {
+            logs.start(&args.node, "control");
             control::run(&args.network, &args.node, &args.dir(), &args.state()).map(|()| ExitCode::SUCCESS)
         }
-        Command::Forwarder(args) => {
+        Command::Forwarder { dir: args, logs } => {
+            logs.start(&args.node, "forwarder");
             forwarder::run(&RuntimeDir::new(&args.runtime_dir, &args.node)).map(|()| ExitCode::SUCCESS)
         }
         Command::Show(args) => show::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Subscriber(args) => subscriber::run(&args),
         Command::Lab(args) => lab::run(args),
         Command::Check { file } => Ok(check::run(&file)),
+        Command::PackageFiles { dir } => package_files::write(&dir).map(|()| ExitCode::SUCCESS),
         Command::Schema => {
             print!("{}", network::schema_text());
             Ok(ExitCode::SUCCESS)
@@ -118,6 +143,16 @@ pub(crate) fn main() -> ExitCode {
 
 /// Says on stderr what went wrong: of a file the lines that are wrong, as `check` shows them, else a sentence.
 fn say(report: &miette::Report) {
+    if logs::by_lines() {
+        let text = match report.downcast_ref::<network::Report>() {
+            Some(file) => format!("{}{file}", file.render(false)),
+            None => sentence(report),
+        };
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            tracing::error!("{}", line.trim_end());
+        }
+        return;
+    }
     let color = std::io::stderr().is_terminal();
     if let Some(file) = report.downcast_ref::<network::Report>() {
         eprint!("{}", file.render(color));

@@ -70,7 +70,7 @@ pub(crate) enum Input {
 
 /// Runs the control process of a node until it is told to stop (SIGTERM, SIGINT).
 pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir, state: &StateDir) -> miette::Result<()> {
-    supervisor::start_logs();
+    supervisor::rights::keep_only(supervisor::rights::CONTROL).into_diagnostic()?;
     supervisor::end_with_supervisor().into_diagnostic()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
     runtime.block_on(serve(network, node, dir, state))

@@ -36,7 +36,7 @@ const WORKERS: usize = 1;
 
 /// Runs the forwarder process of a node until it is told to stop (SIGTERM, SIGINT); then all devices are given back.
 pub(crate) fn run(dir: &RuntimeDir) -> miette::Result<()> {
-    supervisor::start_logs();
+    supervisor::rights::keep_only(supervisor::rights::FORWARDER).into_diagnostic()?;
     supervisor::end_with_supervisor().into_diagnostic()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().into_diagnostic()?;
     runtime.block_on(serve(dir))

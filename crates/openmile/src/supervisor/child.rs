@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::pulse::{Asker, Noticed, Patience, Word};
 use super::service_manager::{self, ServiceManager};
+use crate::logs::LogArgs;
 
 /// Wait before the first restart.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -31,6 +32,7 @@ const SUPERVISOR: &str = "OPENMILE_SUPERVISOR";
 pub(super) struct Process {
     name: &'static str,
     arguments: Vec<std::ffi::OsString>,
+    variables: [(&'static str, String); 2],
     patience: Option<Patience>,
     state: State,
     wait: Duration,
@@ -74,10 +76,12 @@ impl Process {
         name: &'static str,
         arguments: Vec<std::ffi::OsString>,
         patience: Option<Patience>,
+        logs: &LogArgs,
     ) -> Self {
         Self {
             name,
             arguments,
+            variables: logs.variables(),
             patience,
             state: State::Waiting { until: Instant::now() },
             wait: FIRST_WAIT,
@@ -143,6 +147,7 @@ impl Process {
         let mut command = std::process::Command::new("/proc/self/exe");
         std::os::unix::process::CommandExt::arg0(&mut command, "openmile");
         command.args(&self.arguments).env(SUPERVISOR, std::process::id().to_string());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         for variable in service_manager::VARIABLES {
             command.env_remove(variable);
         }
@@ -261,11 +266,11 @@ mod tests {
     #[tokio::test]
     async fn what_has_worked_is_tried_again_whatever_it_says() {
         let not_cured = || Ok(ExitStatus::from_raw(i32::from(NOT_CURED) << 8));
-        let mut first = Process::new("control", Vec::new(), None);
+        let mut first = Process::new("control", Vec::new(), None, &LogArgs::default());
         assert!(first.ended(not_cured(), Duration::from_millis(20)).is_some());
         assert!(matches!(first.state, State::Ended));
 
-        let mut worked = Process::new("control", Vec::new(), None);
+        let mut worked = Process::new("control", Vec::new(), None, &LogArgs::default());
         assert!(worked.ended(Ok(ExitStatus::from_raw(9)), PROVEN).is_none());
         assert!(worked.ended(not_cured(), Duration::from_millis(20)).is_none());
         assert!(matches!(worked.state, State::Waiting { .. }));

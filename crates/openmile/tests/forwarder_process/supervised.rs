@@ -63,7 +63,7 @@ fn a_second_daemon_of_a_node_is_refused() {
         let site = Site::new();
         let mut first = site.run();
         first.says("ready for control");
-        for (file, mode) in [(".", 0o700), ("forwarder.sock", 0o600), ("counters", 0o600)] {
+        for (file, mode) in [(".", 0o750), ("forwarder.sock", 0o600), ("counters", 0o600)] {
             let permissions = fs::metadata(site.dir.path().join(file)).unwrap().permissions();
             assert_eq!(permissions.mode() & 0o777, mode, "{file}");
         }

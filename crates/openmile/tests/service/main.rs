@@ -89,6 +89,35 @@ fn the_service_manager_is_told_how_the_node_is() {
 }
 
 #[test]
+fn each_process_has_the_rights_that_it_needs() {
+    sandbox::run("each_process_has_the_rights_that_it_needs", || {
+        let machine = Machine::new();
+        let mut node = machine.start(|_| {});
+        node.runtime().block_on(node.client());
+        let pid = |name: &str| node.process(name).unwrap().as_raw_nonzero().get();
+        // CAP_DAC_OVERRIDE (1): root may read what is others'. CAP_NET_BIND_SERVICE 10, CAP_NET_ADMIN 12, CAP_NET_RAW 13,
+        // CAP_SYS_ADMIN 21.
+        let rights = |numbers: &[u32]| format!("{:016x}", numbers.iter().map(|n| 1_u64 << n).sum::<u64>());
+        for (name, pid, rights) in [
+            ("supervisor", node.child.id() as i32, rights(&[1, 10, 12, 13, 21])),
+            ("control", pid("control"), rights(&[1, 10, 12])),
+            ("forwarder", pid("forwarder"), rights(&[1, 12, 13, 21])),
+        ] {
+            for thread in fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten() {
+                let status = fs::read_to_string(thread.path().join("status")).unwrap();
+                let field = |name: &str| {
+                    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+                    line.split_whitespace().nth(1).unwrap()
+                };
+                assert_eq!((field("CapEff:"), field("CapPrm:")), (&*rights, &*rights), "{name}");
+                assert_eq!(field("NoNewPrivs:"), "1", "{name}");
+            }
+        }
+        node.stop();
+    });
+}
+
+#[test]
 fn a_node_that_cannot_start_is_never_ready() {
     sandbox::run("a_node_that_cannot_start_is_never_ready", || {
         let machine = Machine::new();
