@@ -16,6 +16,8 @@ pub(crate) struct Role {
     pub(crate) clamp_mss: bool,
 }
 
+const _: () = assert!(size_of::<Role>() <= 80, "of a role, each packet reads the words of one set's filter");
+
 impl Role {
     pub(super) fn new(config: &IspConfig) -> Self {
         Self {
