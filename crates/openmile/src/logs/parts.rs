@@ -22,7 +22,10 @@ const LIBRARIES_LEVEL: LevelFilter = LevelFilter::WARN;
 
 /// All parts.
 const PARTS: [Part; 10] = [
-    Part { name: "supervisor", modules: &["openmile::supervisor", "openmile::logs", "openmile::runtime_dir"] },
+    Part {
+        name: "supervisor",
+        modules: &["openmile::supervisor", "openmile::logs", "openmile::runtime_dir"],
+    },
     Part { name: "control", modules: &["openmile"] },
     Part {
         name: "forwarder",
