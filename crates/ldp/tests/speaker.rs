@@ -326,6 +326,15 @@ fn a_connection_before_its_hello_waits_for_it() {
     assert!(matches!(bench.bodies(conn).as_slice(), [Body::Initialization(_), Body::KeepAlive]));
 
     let stranger = bench.accept(3);
+    for noise in [&b"GET / HTTP/1.1"[..], &[0, 1, 0xff, 0xff], &[0, 2]] {
+        bench.call(|speaker, now| speaker.handle_stream(now, stranger, noise));
+        assert!(bench.closed(stranger), "{noise:?} is no LDP: it is not waited for");
+        bench.clear();
+        let source = SocketAddrV4::new(peer(3).lsr_id, 50000);
+        bench.call(|speaker, now| speaker.handle_accepted(now, stranger, source));
+    }
+    bench.call(|speaker, now| speaker.handle_stream(now, stranger, &[0]));
+    assert!(!bench.closed(stranger), "it may become LDP");
     bench.pass(Duration::from_secs(5), &[1]);
     assert_eq!(bench.bodies(stranger), [status(StatusCode::NO_HELLO, None)]);
     assert!(bench.closed(stranger));

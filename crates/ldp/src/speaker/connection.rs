@@ -145,7 +145,8 @@ impl Speaker {
 
     pub(super) fn stream(&mut self, now: Tick, conn: ConnId, octets: &[u8]) {
         if let Some(pending) = self.pending.get_mut(&conn) {
-            if pending.octets.len() + octets.len() > PENDING_OCTETS {
+            let begins = pending.octets.iter().chain(octets).copied();
+            if pending.octets.len() + octets.len() > PENDING_OCTETS || !may_be_pdu(begins) {
                 self.pending.remove(&conn);
                 self.refuse(conn);
             } else {
@@ -347,6 +348,19 @@ impl Speaker {
         };
         link.into_iter().chain(peer.stale.map(crate::peer::Stale::deadline)).min()
     }
+}
+
+/// Whether octets may be the beginning of a PDU: its version, and a length that is accepted before a session has agreed on
+/// another (RFC 5036 §3.1, §3.5.3). Whoever says something else to port 646 is no LDP speaker, and not waited for.
+fn may_be_pdu(octets: impl Iterator<Item = u8>) -> bool {
+    const VERSION: [u8; 2] = [0, 1];
+    let begin: Vec<u8> = octets.take(4).collect();
+    let is_version = begin.iter().zip(VERSION).all(|(octet, expected)| *octet == expected);
+    let length = match begin[..] {
+        [_, _, high, low] => u16::from_be_bytes([high, low]),
+        _ => DEFAULT_MAX_PDU_LENGTH,
+    };
+    is_version && length <= DEFAULT_MAX_PDU_LENGTH
 }
 
 /// How long to wait before the next attempt: exponentially longer after each that was refused by either side.

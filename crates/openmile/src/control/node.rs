@@ -29,6 +29,7 @@ use super::start::Parts;
 use super::subscribers::{self, Subscribers};
 use crate::netlink::LinkIndex;
 
+mod backbone;
 mod directory;
 mod fecs;
 
@@ -54,6 +55,8 @@ pub(crate) struct Node {
     retired: BTreeMap<Label, Fec>,
     /// What the speaker was told of the entries for its labels.
     installations: BTreeMap<Fec, (Label, Installation)>,
+    /// Backbone ports whose sockets could not be opened.
+    unopened: BTreeMap<PortId, backbone::Unopened>,
     /// FECs to which the peer that they are routed to bound a null label.
     null_labels: BTreeMap<Fec, LdpId>,
     /// Labels that a peer bound to FECs of several ISPs.
@@ -105,6 +108,7 @@ impl Node {
             ldp_fecs: BTreeMap::new(),
             retired: BTreeMap::new(),
             installations: BTreeMap::new(),
+            unopened: BTreeMap::new(),
             null_labels: BTreeMap::new(),
             shared_labels: BTreeSet::new(),
             rows: Vec::new(),
@@ -170,12 +174,17 @@ impl Node {
         self.speaker.handle_timeout(now);
         self.handoffs.timeout(now);
         self.subscribers.timeout(now);
+        self.open_interfaces(now);
     }
 
     /// When [`Self::timeout`] is to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
-        let due =
-            [self.speaker.poll_timeout(), self.handoffs.poll_timeout(), self.subscribers.poll_timeout()];
+        let due = [
+            self.speaker.poll_timeout(),
+            self.handoffs.poll_timeout(),
+            self.subscribers.poll_timeout(),
+            self.unopened.values().map(|unopened| unopened.due).min(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -231,57 +240,6 @@ impl Node {
             self.io.act(action);
         }
         self.io.finish().await;
-    }
-
-    fn kernel_said(&mut self, now: Tick, event: KernelEvent) {
-        match event {
-            KernelEvent::Interface(port, interface) => self.interface(now, port, interface),
-            KernelEvent::Route(host, route) => {
-                let hops: Vec<_> = route.iter().flat_map(|route| &route.next_hops).collect();
-                let hops: Vec<_> = hops
-                    .into_iter()
-                    .map(|hop| ldp::NextHop { interface: InterfaceId(hop.link.0), address: hop.address })
-                    .collect();
-                self.speaker.handle_route(now, Ipv4Net::from(host), &hops);
-                match route {
-                    Some(route) => self.kernel.routes.insert(host, route),
-                    None => self.kernel.routes.remove(&host),
-                };
-            }
-            KernelEvent::NextHop(hop, mac) => {
-                let next_hop = ldp::NextHop { interface: InterfaceId(hop.link.0), address: hop.address };
-                self.speaker.handle_next_hop(now, next_hop, mac.is_some());
-                match mac {
-                    Some(mac) => self.kernel.macs.insert(hop, mac),
-                    None => self.kernel.macs.remove(&hop),
-                };
-            }
-            KernelEvent::Synced => {}
-        }
-        self.lsps_are_old = true;
-    }
-
-    fn interface(&mut self, now: Tick, port: PortId, interface: Option<Interface>) {
-        let name = self.port_name(port);
-        let before = self.kernel.interfaces.get(&port).map(|interface| interface.link);
-        if let Some(LinkIndex(gone)) = before.filter(|link| interface.as_ref().map(|i| i.link) != Some(*link))
-        {
-            self.speaker.handle_interface_down(now, InterfaceId(gone));
-            self.io.close_interface(InterfaceId(gone));
-            self.kernel.interfaces.remove(&port);
-            tracing::info!("backbone port {name} is down");
-        }
-        let Some(interface) = interface else { return };
-        let id = InterfaceId(interface.link.0);
-        if let Err(error) = self.io.open_interface(id, &name) {
-            self.events.alarm(format!("no LDP on {name}: its socket cannot be opened: {error}"));
-        } else {
-            if before != Some(interface.link) {
-                tracing::info!("backbone port {name} is up with {:?}", interface.addresses);
-            }
-            self.speaker.handle_interface_up(now, id, &name, &interface.addresses);
-            self.kernel.interfaces.insert(port, interface);
-        }
     }
 
     fn ldp_input(&mut self, now: Tick, input: LdpInput) {

@@ -306,3 +306,30 @@ fn what_is_learned_does_not_wait_for_bindings_and_configuration_ends_after_them(
     let expected = [says(1, port(0)), says(1, ilm(16, 1))].into_iter().chain(bindings);
     assert_eq!(said, expected.chain([end(1, Scope::Configuration)]).collect::<Vec<_>>());
 }
+
+#[test]
+fn what_was_refused_is_tried_again_when_something_went() {
+    let mut ledger = Ledger::default();
+    ledger.connected(Generation(0), &Nobody);
+    ledger.set_learned([ilm(16, 1), ilm(17, 1)]);
+    drain(&mut ledger);
+    let (full, key) = (ChangeError::Conflict("it is taken".into()), Key::Ilm(Label::new(17).unwrap()));
+    assert!(ledger.refused(&ilm(17, 1), &full));
+    ledger.applied(2);
+    assert!(ledger.is_refused(&key) && drain(&mut ledger).is_empty());
+    for taken in [false, true] {
+        ledger.set_learned([ilm(17, 1)]);
+        assert_eq!(drain(&mut ledger).len(), 1, "the removal of the other");
+        ledger.applied(1);
+        assert_eq!(drain(&mut ledger), [says(1, ilm(17, 1))]);
+        assert!(!ledger.holds(&key));
+        if !taken {
+            assert!(!ledger.refused(&ilm(17, 1), &full), "that is no news");
+        }
+        ledger.applied(1);
+        assert_eq!((ledger.is_refused(&key), ledger.holds(&key)), (!taken, taken));
+        ledger.set_learned([ilm(16, 1), ilm(17, 1)]);
+        drain(&mut ledger);
+        ledger.applied(1);
+    }
+}
