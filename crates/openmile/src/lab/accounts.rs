@@ -65,7 +65,7 @@ impl Snapshot {
         for _ in 0..LOOKS {
             looks.tick().await;
             let now = Self::take(nodes, hosts).await?;
-            if now == last {
+            if now.of_isps() == last.of_isps() {
                 return Ok(now);
             }
             last = now;
@@ -77,14 +77,18 @@ impl Snapshot {
     pub(super) async fn take(nodes: &Nodes, hosts: &mut Hosts) -> miette::Result<Self> {
         let mut counted = BTreeMap::new();
         for (node, client) in nodes.iter() {
-            let mut counters: Counters = client.show(ShowWhat::Counters).await.into_diagnostic()?;
+            let counters: Counters = client.show(ShowWhat::Counters).await.into_diagnostic()?;
             let mut drops: Vec<DropRow> = client.show(ShowWhat::Drops).await.into_diagnostic()?;
-            // Ports count ARP, hellos and their like, which never end.
-            counters.ports.iter_mut().for_each(|port| (port.punted, port.originated) = (0, 0));
             drops.sort_by(|a, b| (&a.port, &a.reason).cmp(&(&b.port, &b.reason)));
             counted.insert(node.to_owned(), (counters, drops));
         }
         Ok(Self { nodes: counted, hosts: hosts.received()? })
+    }
+
+    /// What of it can stand still: ports count ARP, probes, hellos and their like, which never end.
+    fn of_isps(&self) -> impl PartialEq {
+        let nodes = self.nodes.values().map(|(counters, drops)| (counters.isps.clone(), drops.clone()));
+        (nodes.collect::<Vec<_>>(), self.hosts.clone())
     }
 
     /// How many frames a node dropped for a reason, and on which ports.
