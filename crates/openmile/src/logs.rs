@@ -1,7 +1,7 @@
 //! Logs of every process of a node: to stderr, which the children share with the supervisor.
 //!
 //! A line says when (systemd's journal knows itself), how grave, which node, which process, which part, and what. Levels are
-//! set for each [`Part`], by `--log` or `OPENMILE_LOG`: `info,ldp=debug`.
+//! set for each part, by `--log` or `OPENMILE_LOG`: `info,ldp=debug`.
 
 mod line;
 mod parts;
