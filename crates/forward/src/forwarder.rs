@@ -99,6 +99,17 @@ impl<'m> Forwarder<'m> {
         self.tables.installed()
     }
 
+    /// Everything installed but bindings, of which there may be too many for one go: see [`Self::binding_from`].
+    pub fn installed_but_bindings(&self) -> impl Iterator<Item = Change> + '_ {
+        self.tables.installed_but_bindings()
+    }
+
+    /// The first binding from this place on (0: from the start), as the change that would install it, and the place after
+    /// it. One that comes or goes between two calls may be said or not, all others are said once.
+    pub fn binding_from(&self, place: u32) -> Option<(u32, Change)> {
+        self.tables.binding_from(place)
+    }
+
     /// Takes frames that came in by a port, counts them, and appends what becomes of them to `out`. Frames that are
     /// dropped are counted and freed.
     pub fn process(

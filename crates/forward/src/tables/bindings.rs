@@ -170,14 +170,16 @@ impl Bindings {
         stale.len()
     }
 
-    pub(super) fn iter(
+    /// The first binding from this row on, and its row.
+    pub(super) fn from(
         &self,
+        first: u32,
         asn: impl Fn(IspIndex) -> Option<Asn>,
-    ) -> impl Iterator<Item = (BindingKey, Binding)> {
-        self.rows.iter().filter_map(move |(_, row)| {
+    ) -> Option<(u32, BindingKey, Binding)> {
+        self.rows.from(first).find_map(|(number, row)| {
             let prefix = IspPrefix { isp: asn(row.isp)?, prefix: row.prefix.into() };
             let &BindingRow { subscriber, mac, verify_mac, leaving, circuit, .. } = row;
-            Some((BindingKey { circuit, prefix }, Binding { subscriber, mac, verify_mac, leaving }))
+            Some((number, BindingKey { circuit, prefix }, Binding { subscriber, mac, verify_mac, leaving }))
         })
     }
 

@@ -234,6 +234,24 @@ impl Tables {
 
     /// Everything, as the changes that would install it.
     pub(crate) fn installed(&self) -> impl Iterator<Item = Change> {
+        let mut row = 0;
+        let bindings = std::iter::from_fn(move || {
+            let (after, change) = self.binding_from(row)?;
+            row = after;
+            Some(change)
+        });
+        self.installed_but_bindings().chain(bindings)
+    }
+
+    /// The first binding from this row on, as the change that would install it, and the row after it.
+    pub(crate) fn binding_from(&self, row: u32) -> Option<(u32, Change)> {
+        let asn = |isp| self.isps.row(isp).map(|row| row.asn);
+        let (row, key, binding) = self.bindings.from(row, asn)?;
+        Some((row + 1, Change::Binding(key, Some(binding))))
+    }
+
+    /// Everything but bindings, of which there may be too many for one go.
+    pub(crate) fn installed_but_bindings(&self) -> impl Iterator<Item = Change> {
         let asn = |isp| self.isps.row(isp).map(|row| row.asn);
         let ports = self.configs.iter().enumerate().filter_map(|(port, config)| {
             Some(Change::Port(PortId(port as u16), Some(config.as_ref()?.0.clone())))
@@ -241,7 +259,6 @@ impl Tables {
         std::iter::once(Change::Settings(self.settings.0))
             .chain(ports)
             .chain(self.isps.configs().map(|(asn, config)| Change::Isp(asn, Some(config))))
-            .chain(self.bindings.iter(asn).map(|(key, binding)| Change::Binding(key, Some(binding))))
             .chain(self.handoffs.iter(asn).map(|(circuit, handoff)| Change::Handoff(circuit, Some(handoff))))
             .chain(self.returns.iter(asn).map(|(key, route)| Change::ReturnRoute(key, Some(route))))
             .chain(self.isps.ftns().map(|(asn, ftn)| Change::Ftn(asn, Some(ftn))))

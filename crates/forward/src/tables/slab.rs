@@ -48,6 +48,12 @@ impl<T> Slab<T> {
         self.rows.get_mut(number as usize)?.as_mut()
     }
 
+    /// The rows from this number on.
+    pub(super) fn from(&self, first: u32) -> impl Iterator<Item = (u32, &T)> {
+        let rows = self.rows.get(first as usize..).unwrap_or_default();
+        rows.iter().enumerate().filter_map(move |(ahead, row)| Some((first + ahead as u32, row.as_ref()?)))
+    }
+
     /// All rows in the order of their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.rows.iter().enumerate().filter_map(|(number, row)| Some((number as u32, row.as_ref()?)))

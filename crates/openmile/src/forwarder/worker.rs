@@ -30,6 +30,9 @@ pub(super) const FRAME_LEN: usize = 9216 + 64;
 const STATISTICS_ROUNDS: u32 = 4096;
 /// While frames were received since the last look-up, how long to sleep before it.
 const STATISTICS_DELAY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// Prefixes of subscribers: two million subscribers with an address and a prefix. Memory is used as they come, about 250
+/// octets for each; what is reserved for the rest costs nothing but address space and two octets each.
+const BINDINGS: usize = 1 << 22;
 /// This worker's number.
 const WORKER: usize = 0;
 /// Stands for the wake-up event among the ports' numbers.
@@ -48,8 +51,9 @@ pub(super) struct Worker {
     /// Frames just received; kept for its memory.
     received: Vec<Frame>,
     output: Output,
-    /// What is left to say of what is installed.
+    /// What is left to say of what is installed, and the place of the next binding after that.
     dump: VecDeque<Change>,
+    dumped: Option<u32>,
     memory: Memory<'static>,
     /// The main thread is to be woken.
     reported: bool,
@@ -71,7 +75,8 @@ struct Open {
 impl Worker {
     /// A worker without ports; the seed is the node's own ([`Options::seed`]).
     pub(super) fn new(rings: WorkerEnd, memory: Memory<'static>, seed: u64) -> std::io::Result<Self> {
-        let options = Options { capacities: Capacities::default(), seed };
+        let capacities = Capacities { bindings: BINDINGS, ..Capacities::default() };
+        let options = Options { capacities, seed };
         let tables = Forwarder::new(memory, WORKER, &options)
             .ok_or_else(|| std::io::Error::other("the counters have no place for this worker"))?;
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -87,6 +92,7 @@ impl Worker {
             received: Vec::with_capacity(BURST),
             output: Output::default(),
             dump: VecDeque::new(),
+            dumped: None,
             memory,
             reported: false,
             rounds: 0,
@@ -210,6 +216,7 @@ impl Worker {
             Command::Connected(connection) => {
                 self.connection = connection;
                 self.dump.clear();
+                self.dumped = None;
                 *changes = 0;
             }
             Command::Change(generation, change) => {
@@ -228,11 +235,9 @@ impl Worker {
                 );
             }
             Command::ShowInstalled => {
-                // TODO(performance): a cursor into the tables, so that a million bindings need no copy and no pause.
-                self.dump = self.tables.installed().collect();
-                if self.dump.is_empty() {
-                    self.report(Report::InstalledEnd);
-                }
+                // Bindings come one by one: a million need no copy and no pause.
+                self.dump = self.tables.installed_but_bindings().collect();
+                self.dumped = Some(0);
             }
             Command::Transmit(circuit, octets) => {
                 let Some(frame) = self.pool.alloc_from(&octets) else {
@@ -280,14 +285,20 @@ impl Worker {
 
     /// Says a part of what is installed, as much as there is room for; whether there was any.
     fn say_installed(&mut self) -> bool {
-        if self.dump.is_empty() {
-            return false;
-        }
+        let Some(mut place) = self.dumped else { return false };
         for _ in 0..COMMANDS.min(self.rings.reports.slots().saturating_sub(REPORT_ROOM)) {
-            let Some(change) = self.dump.pop_front() else { break };
-            self.report(Report::Installed(change));
-            if self.dump.is_empty() {
-                self.report(Report::InstalledEnd);
+            let next = self.dump.pop_front().or_else(|| {
+                let (after, change) = self.tables.binding_from(place)?;
+                place = after;
+                Some(change)
+            });
+            self.dumped = next.is_some().then_some(place);
+            match next {
+                Some(change) => self.report(Report::Installed(change)),
+                None => {
+                    self.report(Report::InstalledEnd);
+                    break;
+                }
             }
         }
         // Without room there is nothing to do until the main thread has made some, which wakes this one.
