@@ -16,6 +16,16 @@ const INSIDE: &str = "OPENMILE_TEST_SANDBOX";
 /// Runs the test of this name in a new process with user, network and mount namespaces of its own (as root without user
 /// namespaces: the latter two). All of it is gone when that process ends, however it ends.
 pub(crate) fn run(test: &str, body: fn()) {
+    run_with(test, &[], body);
+}
+
+/// As [`run`], for a test that is ignored unless it is asked for.
+#[allow(dead_code, reason = "not every test that uses this has such")]
+pub(crate) fn run_ignored(test: &str, body: fn()) {
+    run_with(test, &["--ignored"], body);
+}
+
+fn run_with(test: &str, more: &[&str], body: fn()) {
     if std::env::var_os(INSIDE).is_some() {
         for scope in ["all", "default"] {
             no_ipv6(scope);
@@ -24,7 +34,7 @@ pub(crate) fn run(test: &str, body: fn()) {
     }
     let own = libc::CLONE_NEWNET | libc::CLONE_NEWNS;
     for flags in [libc::CLONE_NEWUSER | own, own] {
-        match inside(test, flags).status() {
+        match inside(test, more, flags).status() {
             Ok(status) => return assert!(status.success(), "{test} failed in its namespace"),
             Err(error) => eprintln!("{test}: no namespaces with flags {flags:#x}: {error}"),
         }
@@ -35,9 +45,9 @@ pub(crate) fn run(test: &str, body: fn()) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} must run in CI");
 }
 
-fn inside(test: &str, flags: i32) -> Command {
+fn inside(test: &str, more: &[&str], flags: i32) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).args(more).env(INSIDE, "1");
     // SAFETY: takes no pointers.
     let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
     let enter = move || {

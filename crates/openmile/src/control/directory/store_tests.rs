@@ -12,13 +12,13 @@ fn record(n: u64) -> Record {
         isp: Asn(64501),
         port: "line1".to_owned(),
         tags: VlanTags::None,
-        mac: (n % 2 == 0).then_some(contract::MacAddr([2, 0, 0, 0, 0, n as u8])),
-        plan: (n % 3 == 0).then(|| "gold".to_owned()),
+        mac: n.is_multiple_of(2).then_some(contract::MacAddr([2, 0, 0, 0, 0, n as u8])),
+        plan: n.is_multiple_of(3).then(|| "gold".to_owned()),
         prefixes: vec![
             format!("10.0.{}.{}/32", n / 256, n % 256).parse().unwrap(),
             "2001:db8::/56".parse().unwrap(),
         ],
-        leaving_until: (n % 5 == 0).then_some(WallTime(n)),
+        leaving_until: n.is_multiple_of(5).then_some(WallTime(n)),
     };
     Record { name: format!("line-{n}"), services: vec![service] }
 }
@@ -70,7 +70,7 @@ fn a_damaged_file_is_an_error_and_is_left_as_it_is() {
     for octet in &mut middle[8192..] {
         *octet ^= 0x55;
     }
-    let garbage: Vec<u8> = (0..70_000u32).map(|n| (n * 7919 >> 3) as u8).collect();
+    let garbage: Vec<u8> = (0..70_000u32).map(|n| ((n * 7919) >> 3) as u8).collect();
     for (what, damaged) in [("cut", cut), ("middle", middle), ("garbage", garbage), ("empty", Vec::new())] {
         std::fs::write(&path, &damaged).unwrap();
         let error = load(base.path()).err().unwrap_or_else(|| panic!("{what} was read"));
