@@ -85,6 +85,13 @@ impl Client {
         self.get("/node").await
     }
 
+    /// Has the node read its network file again and go on with it. One that is refused changed nothing, and is
+    /// [`ClientError::Refused`] with what is wrong.
+    pub async fn reload(&self, options: crate::ReloadOptions) -> Result<crate::Reload, ClientError> {
+        let path = format!("/reload?dry_run={}", options.dry_run);
+        self.read(self.send(Method::POST, &path, Vec::new()).await?).await
+    }
+
     /// Follows what happens from now on.
     pub async fn events(&self) -> Result<Events, ClientError> {
         let response = self.request("/events").await?;

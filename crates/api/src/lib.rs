@@ -5,10 +5,12 @@
 //! them as JSON, `openmile show … --json` prints them unchanged.
 
 mod client;
+mod reload;
 mod show;
 mod subscribers;
 
 pub use client::{Client, ClientError, Events, ImportLines};
+pub use reload::{Reload, ReloadOptions};
 pub use show::{
     Account, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, HandoffHealth, Isp,
     IspHandoff, IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole,
@@ -81,6 +83,13 @@ pub enum Event {
     },
     /// The replay after a restart is over: what the forwarder has is what should be.
     Recovered,
+    /// The node goes on with another network file.
+    Reloaded {
+        /// The file's BLAKE3 hash, in hexadecimal digits.
+        digest: String,
+        /// What is different, a line each.
+        changes: Vec<String>,
+    },
     /// Something an operator should look at, in a sentence.
     Alarm {
         /// The sentence.

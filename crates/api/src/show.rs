@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShowWhat {
+    /// [`NodeInfo`]
+    Node,
     /// `[`[`Isp`]`]`
     Isps,
     /// `[`[`FecRow`]`]`
@@ -30,7 +32,8 @@ pub enum ShowWhat {
 
 impl ShowWhat {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Node,
         Self::Isps,
         Self::Fec,
         Self::Lib,
@@ -44,6 +47,7 @@ impl ShowWhat {
     /// What is in it, for people.
     pub const fn meaning(self) -> &'static str {
         match self {
+            Self::Node => "The node, its version, and the network file that it goes by",
             Self::Isps => "The ISPs, their handoffs, and whether they can be reached",
             Self::Fec => "FECs: labels, operations, next hops, states",
             Self::Lib => "Every label binding sent and received",
@@ -60,6 +64,7 @@ impl ShowWhat {
     /// Its name in the path `/v1/show/NAME` and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Node => "node",
             Self::Isps => "isps",
             Self::Fec => "fec",
             Self::Lib => "lib",
@@ -87,6 +92,10 @@ pub struct NodeInfo {
     pub forwarder: bool,
     /// Whether the replay after a start is still going on.
     pub recovering: bool,
+    /// The BLAKE3 hash of the network file, in hexadecimal digits: nodes with the same file have the same.
+    pub digest: String,
+    /// When the network file was read, in seconds since the Unix epoch.
+    pub loaded_at: u64,
 }
 
 /// One ISP as this node serves it.

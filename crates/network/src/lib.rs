@@ -20,7 +20,7 @@ mod view;
 
 pub use difference::{Difference, Edit, Field, Item, Obstacle, Subject};
 pub use names::{DeviceName, DeviceNameError, LabelRange, LspMtu, MoveGrace, Name, NameError, Preference};
-pub use network::Network;
+pub use network::{Network, digest};
 pub use numbers::PortNumbers;
 pub use report::{Problem, Report};
 pub use schema::{schema, schema_text};

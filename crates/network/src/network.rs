@@ -9,11 +9,17 @@ use crate::model::{Isp, Model, Node};
 use crate::view::{FecOwner, fec_owners};
 use crate::{Name, NodeView, PortNumbers, Problem, Report};
 
+/// The BLAKE3 hash of a text, in hexadecimal digits.
+pub fn digest(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
 /// A network that was read from its file and holds together.
 #[derive(Clone, Debug)]
 pub struct Network {
     model: Model,
     file: PathBuf,
+    digest: String,
     warnings: Report,
 }
 
@@ -48,10 +54,17 @@ impl Network {
         let (warnings, errors): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_warning);
         match model {
             Some(model) if errors.is_empty() => {
-                Ok(Self { model, file: PathBuf::from(name), warnings: Report::new(name, text, warnings) })
+                let digest = digest(text);
+                let warnings = Report::new(name, text, warnings);
+                Ok(Self { model, file: PathBuf::from(name), digest, warnings })
             }
             _ => Err(Report::new(name, text, errors.into_iter().chain(warnings).collect())),
         }
+    }
+
+    /// The BLAKE3 hash of the file's text, in hexadecimal digits: nodes with the same file have the same.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// What works and is probably not meant.

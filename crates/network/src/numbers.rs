@@ -40,7 +40,8 @@ impl PortNumbers {
             let all = || (0..=u16::MAX).map(PortId);
             let place = u16::try_from(place).ok().map(PortId);
             let candidates = place.into_iter().chain(all().take(contract::counters::PORT_SLOTS));
-            let candidates = candidates.filter(fresh).chain(all());
+            let unheld = all().filter(|id| !self.held.contains_key(id));
+            let candidates = candidates.filter(fresh).chain(unheld).chain(all());
             if let Some(id) = candidates.into_iter().find(|id| !given.contains_key(id)) {
                 given.insert(id, port.clone());
             }

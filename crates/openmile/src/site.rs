@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use network::{Network, Problem, Report};
+use network::{Network, NodeView, Problem, Report};
 use subscriber::{Directory, Facts, RowError, Summary};
 
 /// A network and its subscribers, both of which hold together.
 pub(crate) struct Site {
     network: Network,
-    facts: Facts,
     subscribers: String,
     summary: Summary,
 }
@@ -17,7 +16,7 @@ impl Site {
     /// Reads and checks both files.
     pub(crate) fn load(file: &Path) -> Result<Self, Report> {
         let network = Network::load(file)?;
-        let facts = facts(&network);
+        let facts = facts(&network, None);
         let (name, subscribers) = match network.subscribers_file() {
             None => (String::new(), String::new()),
             Some(path) => {
@@ -31,7 +30,7 @@ impl Site {
         } else {
             subscriber::check(&subscribers, &facts).map_err(|errors| report(&name, &subscribers, errors))?
         };
-        Ok(Self { network, facts, subscribers, summary })
+        Ok(Self { network, subscribers, summary })
     }
 
     /// The network.
@@ -39,9 +38,14 @@ impl Site {
         &self.network
     }
 
-    /// What the network allows subscribers.
-    pub(crate) fn facts(&self) -> &Facts {
-        &self.facts
+    /// What the network allows subscribers; this node's ports may have other numbers than at first.
+    pub(crate) fn facts(&self, view: &NodeView) -> Facts {
+        facts(&self.network, Some(view))
+    }
+
+    /// What the file of subscribers is recognized by.
+    pub(crate) fn subscribers_digest(&self) -> String {
+        network::digest(&self.subscribers)
     }
 
     /// How many subscribers there are in all.
@@ -49,27 +53,29 @@ impl Site {
         &self.summary
     }
 
-    /// The directory of one node.
-    pub(crate) fn directory(&self, node: &str) -> Directory {
+    /// The directory of one node, whose ports may have other numbers than at first.
+    pub(crate) fn directory(&self, view: &NodeView) -> Directory {
+        let (node, facts) = (view.name.as_str(), self.facts(view));
         if self.subscribers.is_empty() {
-            return Directory::new(node, &self.facts);
+            return Directory::new(node, &facts);
         }
-        Directory::read(node, &self.subscribers, &self.facts).unwrap_or_else(|errors| {
+        Directory::read(node, &self.subscribers, &facts).unwrap_or_else(|errors| {
             // The whole file was found right for all nodes when this was loaded.
             tracing::error!(rows = errors.len(), "the file of subscribers does not hold together for {node}");
-            Directory::new(node, &self.facts)
+            Directory::new(node, &facts)
         })
     }
 }
 
-/// What the network file allows subscribers.
-pub(crate) fn facts(network: &Network) -> Facts {
+/// What the network file allows subscribers; of one node it may be known what numbers its ports have.
+pub(crate) fn facts(network: &Network, own: Option<&NodeView>) -> Facts {
     let mut facts = Facts::new();
     for isp in network.isps() {
         facts.add_isp(isp.asn, isp.name.as_str());
     }
     for name in network.nodes().iter().map(|node| node.name.as_str()) {
-        let Some(view) = network.node(name) else { continue };
+        let own = own.filter(|own| own.name.as_str() == name).cloned();
+        let Some(view) = own.or_else(|| network.node(name)) else { continue };
         for (id, port) in view.ports() {
             facts.add_port(name, port.name.as_str(), id, port.kind);
         }
@@ -114,8 +120,9 @@ mod tests {
             let site = Site::load(&example(file)).unwrap_or_else(|report| panic!("{}", report.render(false)));
             assert!(site.network().warnings().is_empty(), "{file}");
             assert!(site.summary().subscribers >= subscribers, "{file}: {:?}", site.summary());
-            assert!(site.directory("head1").service_count() > 0, "{file}");
-            assert_eq!(site.directory("tail1").service_count(), 0, "{file}");
+            let view = |node: &str| site.network().node(node).unwrap();
+            assert!(site.directory(&view("head1")).service_count() > 0, "{file}");
+            assert_eq!(site.directory(&view("tail1")).service_count(), 0, "{file}");
         }
     }
 

@@ -67,7 +67,8 @@ impl Options {
     }
 }
 
-/// Runs the node until it is told to stop (SIGTERM, SIGINT, SIGHUP; once more: at once).
+/// Runs the node until it is told to stop (SIGTERM, SIGINT, the end of its terminal; once more: at once). SIGHUP has it
+/// reload its network file.
 pub(crate) fn run(
     network: &Path,
     node: &str,
@@ -105,28 +106,39 @@ fn check_node(file: &Path, node: &str) -> miette::Result<()> {
 /// How long signals to stop count as one.
 const SAME_WISH: Duration = Duration::from_secs(1);
 
-/// Signals that end the node.
-struct Stop {
+/// Signals to the node.
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// The terminal is gone. By default it would end only the supervisor, and not cleanly.
+    /// A wish to reload, or the terminal is gone. By default it would end only the supervisor, and not cleanly.
     hangup: Signal,
+    /// Whether there was a terminal that can go.
+    terminal: bool,
 }
 
-impl Stop {
+/// What signals ask for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Stop,
+    Reload,
+}
+
+impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            terminal: has_terminal(),
         })
     }
 
-    async fn asked(&mut self) {
+    async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.hangup.recv() => {}
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            // The kernel and whoever wants a reload send the same signal.
+            _ = self.hangup.recv() => if self.terminal && !has_terminal() { Wish::Stop } else { Wish::Reload },
         }
     }
 
@@ -134,8 +146,13 @@ impl Stop {
     /// daemon there, may each send it.
     async fn asked_once_more(&mut self) {
         sleep_until(Instant::now() + SAME_WISH).await;
-        self.asked().await;
+        while self.next().await != Wish::Stop {}
     }
+}
+
+/// Whether the process has a controlling terminal.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 async fn supervise(
@@ -146,7 +163,7 @@ async fn supervise(
     options: &Options,
     manager: &ServiceManager,
 ) -> miette::Result<()> {
-    let mut stop = Stop::new().into_diagnostic()?;
+    let mut signals = Signals::new().into_diagnostic()?;
     let common = ["--node".into(), node.into(), "--runtime-dir".into(), dir.base().into()];
     let arguments = |first: &[OsString]| first.iter().chain(&common).cloned().collect();
     let first = ["forwarder".into()];
@@ -155,16 +172,21 @@ async fn supervise(
     let network = ["--network".into(), network.into(), "--state-dir".into(), state.base().into()];
     let first = [&["control".into()], &network[..]].concat();
     let mut control = Process::new("control", arguments(&first), options.patience(CONTROL), &options.logs);
-    let ended = tokio::select! {
-        error = forwarder.run(manager) => Err(error.into()),
-        error = control.run(manager) => Err(error.into()),
-        () = stop.asked() => Ok(()),
+    let ended = loop {
+        tokio::select! {
+            error = forwarder.run(manager) => break Err(error.into()),
+            error = control.run(manager) => break Err(error.into()),
+            wish = signals.next() => match wish {
+                Wish::Stop => break Ok(()),
+                Wish::Reload => control.reload(),
+            },
+        }
     };
     tracing::info!("stopping");
     manager.stopping();
     tokio::select! {
         () = async { control.stop().await; forwarder.stop().await } => {}
-        () = stop.asked_once_more() => {
+        () = signals.asked_once_more() => {
             tracing::warn!("told to stop once more: ending at once");
             control.kill().await;
             forwarder.kill().await;

@@ -8,6 +8,7 @@ mod check;
 mod edit;
 mod learned;
 mod put;
+mod refit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;

@@ -2,6 +2,7 @@
 
 mod check;
 mod package_files;
+mod reload;
 mod show;
 mod subscriber;
 
@@ -38,6 +39,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Add, change, move, remove, show, import and export the subscribers of a headend
     Subscriber(subscriber::SubscriberArgs),
+    /// Have a running node go on with its network file as it is now, without stopping packets (SIGHUP does the same)
+    Reload(reload::ReloadArgs),
     /// Build an example network in namespaces, run it, send traffic and check it
     Lab(lab::LabArgs),
     /// Print the JSON schema of the network file
@@ -127,6 +130,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Show(args) => show::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Subscriber(args) => subscriber::run(&args),
+        Command::Reload(args) => reload::run(&args),
         Command::Lab(args) => lab::run(args),
         Command::Check { file } => Ok(check::run(&file)),
         Command::PackageFiles { dir } => package_files::write(&dir).map(|()| ExitCode::SUCCESS),

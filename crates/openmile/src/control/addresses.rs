@@ -13,26 +13,31 @@ pub(crate) struct OwnAddresses;
 impl OwnAddresses {
     /// Puts those there that are missing, and takes away ours that are not wanted any more.
     pub(crate) async fn add(netlink: &Netlink, view: &NodeView) -> Result<Self, StartError> {
-        let wanted: Vec<Ipv4Addr> = view
-            .own_fecs()
-            .into_iter()
-            .filter_map(|fec| match fec.0.addr() {
-                IpAddr::V4(host) => Some(host),
-                IpAddr::V6(_) => None,
-            })
-            .collect();
+        Self::remove_others(netlink, view).await;
+        if let Err(error) = Self::put(netlink, view).await {
+            Self.remove(netlink).await;
+            return Err(error);
+        }
+        Ok(Self)
+    }
+
+    /// Puts those there that are missing.
+    pub(crate) async fn put(netlink: &Netlink, view: &NodeView) -> Result<(), StartError> {
+        for host in wanted(view) {
+            let added = address::add_host(netlink, host).await;
+            added.map_err(|error| StartError::Address(host, error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Takes away ours that this view does not want.
+    pub(crate) async fn remove_others(netlink: &Netlink, view: &NodeView) {
+        let wanted = wanted(view);
         for host in marked(netlink).await {
             if !wanted.contains(&host) {
                 remove(netlink, host).await;
             }
         }
-        for &host in &wanted {
-            if let Err(error) = address::add_host(netlink, host).await {
-                Self.remove(netlink).await;
-                return Err(StartError::Address(host, error.to_string()));
-            }
-        }
-        Ok(Self)
     }
 
     /// Takes ours away, whichever control process put them there.
@@ -41,6 +46,14 @@ impl OwnAddresses {
             remove(netlink, host).await;
         }
     }
+}
+
+fn wanted(view: &NodeView) -> Vec<Ipv4Addr> {
+    let hosts = view.own_fecs().into_iter().filter_map(|fec| match fec.0.addr() {
+        IpAddr::V4(host) => Some(host),
+        IpAddr::V6(_) => None,
+    });
+    hosts.collect()
 }
 
 async fn marked(netlink: &Netlink) -> Vec<Ipv4Addr> {

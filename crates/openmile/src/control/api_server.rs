@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Input;
 use super::directory::{DirectoryInput, PageQuery};
 use super::events::EventBus;
+use super::reload;
 
 /// Octets of a request about some subscribers.
 const REQUEST_LIMIT: usize = 4 << 20;
@@ -48,6 +49,7 @@ pub(crate) enum Question {
 #[derive(Clone)]
 struct Shared {
     inputs: mpsc::Sender<Input>,
+    reloads: mpsc::Sender<reload::Request>,
     events: EventBus,
 }
 
@@ -66,6 +68,7 @@ pub(crate) fn bind(path: &FilePath) -> io::Result<UnixListener> {
 pub(crate) async fn serve(
     listener: UnixListener,
     inputs: mpsc::Sender<Input>,
+    reloads: mpsc::Sender<reload::Request>,
     events: EventBus,
 ) -> io::Result<()> {
     let routes = Router::new()
@@ -74,7 +77,8 @@ pub(crate) async fn serve(
         .route("/events", get(follow))
         .route("/subscribers", get(page).post(edit).layer(DefaultBodyLimit::max(REQUEST_LIMIT)))
         .route("/subscribers/import", post(import).layer(DefaultBodyLimit::max(IMPORT_LIMIT)))
-        .with_state(Shared { inputs, events });
+        .route("/reload", post(reload_file))
+        .with_state(Shared { inputs, reloads, events });
     let service = Router::new().nest(PREFIX, routes).into_make_service();
     axum::serve(listener, service).await
 }
@@ -92,6 +96,19 @@ async fn show(State(shared): State<Shared>, Path(what): Path<String>) -> Respons
             let message = format!("there is no table `{what}`; there are {}", known.join(", "));
             (StatusCode::NOT_FOUND, message).into_response()
         }
+    }
+}
+
+async fn reload_file(
+    State(shared): State<Shared>,
+    UrlQuery(api::ReloadOptions { dry_run }): UrlQuery<api::ReloadOptions>,
+) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let asked = shared.reloads.send(reload::Request { dry_run, answer }).await.is_ok();
+    match (asked, answered.await) {
+        (true, Ok(Ok(reload))) => axum::Json(reload).into_response(),
+        (true, Ok(Err(why))) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the node is stopping").into_response(),
     }
 }
 
@@ -258,7 +275,8 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         let (inputs, mut asked) = mpsc::channel(4);
         let events = EventBus::new();
-        tokio::spawn(serve(listener, inputs, events.clone()));
+        let (reloads, _requests) = mpsc::channel(1);
+        tokio::spawn(serve(listener, inputs, reloads, events.clone()));
         tokio::spawn(async move {
             while let Some(Input::Api(query)) = asked.recv().await {
                 let _ = query.answer.send(match query.what {

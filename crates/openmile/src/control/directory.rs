@@ -139,6 +139,33 @@ impl Desk {
         &self.facts
     }
 
+    /// What is against another network file as far as its subscribers are concerned: whether they are in a file, and the
+    /// ports of this node.
+    pub(crate) fn judge(&self, in_a_file: bool, view: &network::NodeView) -> Option<String> {
+        let was_in_a_file = matches!(self.source, Source::File(_));
+        let access = view.ports_of(contract::PortKind::Access).next().is_some();
+        let other = match self.source {
+            Source::None => access,
+            Source::File(_) => !in_a_file,
+            Source::Store(_) | Source::Broken(..) => in_a_file,
+        };
+        if other {
+            let from = if was_in_a_file { "a file" } else { "the node's store" };
+            return Some(format!(
+                "where subscribers come from cannot change while the node runs (it is {from}): restart the node"
+            ));
+        }
+        self.work.is_some().then(|| "subscribers are being changed: ask again in a moment".to_owned())
+    }
+
+    /// Goes on with another network file.
+    pub(crate) fn reload(&mut self, subscribers: Option<std::path::PathBuf>, facts: Facts) {
+        if let (Source::File(file), Some(now)) = (&mut self.source, subscribers) {
+            *file = now.display().to_string();
+        }
+        self.facts = facts;
+    }
+
     /// A request, or the keeper's answer.
     pub(crate) fn handle(
         &mut self,

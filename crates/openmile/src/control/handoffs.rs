@@ -81,12 +81,26 @@ impl Handoffs {
     }
 
     /// There is no handoff on this circuit any more.
-    #[allow(dead_code, reason = "for a reload of the network file")]
     pub(crate) fn remove(&mut self, circuit: Circuit) {
         self.neighbors.remove_handoff(circuit);
         self.configured.remove(&circuit);
         self.whole.remove(&circuit);
         self.held.remove(&circuit);
+    }
+
+    /// The handoffs of this node are these from now on. What stays of one is not asked for anew; one that is another ISP's
+    /// by now is a new one.
+    pub(crate) fn reconfigure(&mut self, now: Tick, view: &NodeView) {
+        let wanted: BTreeMap<_, _> = view.handoffs.iter().map(|handoff| (handoff.circuit, handoff)).collect();
+        let stays = |held: &HandoffView| wanted.get(&held.circuit).is_some_and(|now| now.isp == held.isp);
+        let gone: Vec<_> =
+            self.configured.values().filter(|held| !stays(held)).map(|held| held.circuit).collect();
+        gone.into_iter().for_each(|circuit| self.remove(circuit));
+        for handoff in &view.handoffs {
+            if self.configured.get(&handoff.circuit) != Some(handoff) {
+                self.add(now, handoff);
+            }
+        }
     }
 
     /// A handoff port's state is this now.

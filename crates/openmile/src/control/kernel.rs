@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use contract::{MacAddr, PortId};
+use contract::{MacAddr, PortId, PortKind};
 use futures_util::StreamExt;
+use ipnet::IpNet;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
+use network::NodeView;
 use rtnetlink::MulticastGroup;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::Input;
 use crate::netlink::neighbor::{self, Resolution};
@@ -58,7 +60,7 @@ pub(crate) struct Interface {
 }
 
 /// What to follow.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Interest {
     /// Backbone ports by device name.
     pub(crate) ports: BTreeMap<String, PortId>,
@@ -66,8 +68,25 @@ pub(crate) struct Interest {
     pub(crate) hosts: BTreeSet<Ipv4Addr>,
 }
 
-/// Follows until the receiver is gone. Ends with an error only if the kernel refuses to be asked.
-pub(crate) async fn follow(interest: Interest, inputs: mpsc::Sender<Input>) -> Result<(), NetlinkError> {
+impl Interest {
+    /// What a node of this view follows.
+    pub(crate) fn of(view: &NodeView) -> Self {
+        let own = view.own_fecs();
+        let hosts = view.fecs.keys().filter(|fec| !own.contains(fec)).filter_map(|fec| match fec.0 {
+            IpNet::V4(prefix) => Some(prefix.addr()),
+            IpNet::V6(_) => None,
+        });
+        let ports = view.ports_of(PortKind::Backbone).map(|(id, port)| (port.name.as_str().to_owned(), id));
+        Self { ports: ports.collect(), hosts: hosts.collect() }
+    }
+}
+
+/// Follows until the receiver is gone. Ends with an error only if the kernel refuses to be asked. What is of interest may
+/// change; what stays of interest is not told again.
+pub(crate) async fn follow(
+    mut interest: watch::Receiver<Interest>,
+    inputs: mpsc::Sender<Input>,
+) -> Result<(), NetlinkError> {
     let mut told = Told::default();
     let mut resyncs = tokio::time::interval(RESYNC);
     resyncs.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -87,8 +106,9 @@ pub(crate) async fn follow(interest: Interest, inputs: mpsc::Sender<Input>) -> R
             MulticastGroup::Ipv4Route,
             MulticastGroup::Nexthop,
         ])?;
-        let mut follower = Follower { netlink, interest: &interest, told, inputs: &inputs };
-        follower.ask(&Changed::everything(&interest)).await?;
+        let mut follower =
+            Follower { netlink, interest: Interest::default(), wanted: &mut interest, told, inputs: &inputs };
+        follower.ask_all().await?;
         follower.ask_resolutions().await?;
         follower.tell(KernelEvent::Synced).await;
         if !follower.watch(notifications).await? {
@@ -154,7 +174,8 @@ impl Changed {
 
 struct Follower<'a> {
     netlink: Netlink,
-    interest: &'a Interest,
+    interest: Interest,
+    wanted: &'a mut watch::Receiver<Interest>,
     told: Told,
     inputs: &'a mpsc::Sender<Input>,
 }
@@ -166,19 +187,44 @@ impl Follower<'_> {
         let mut upkeep = tokio::time::interval(UPKEEP);
         loop {
             let mut changed = Changed::default();
+            let mut others = false;
             tokio::select! {
                 batch = batches.next() => match batch {
-                    Some(batch) => batch.into_iter().for_each(|message| changed.add(message, self.interest)),
+                    Some(batch) => batch.into_iter().for_each(|message| changed.add(message, &self.interest)),
                     None => changed.lost = true,
                 },
                 _ = upkeep.tick() => self.upkeep().await,
+                Ok(()) = self.wanted.changed() => others = true,
                 () = self.inputs.closed() => return Ok(false),
             }
             if changed.lost {
                 return Ok(true);
             }
+            if others {
+                self.ask_all().await?;
+            }
             self.ask(&changed).await?;
         }
+    }
+
+    /// Asks for all that is of interest now, and says of what is not any more that it is not there.
+    async fn ask_all(&mut self) -> Result<(), NetlinkError> {
+        self.interest = self.wanted.borrow_and_update().clone();
+        let ports: BTreeSet<_> = self.interest.ports.values().copied().collect();
+        let gone: Vec<_> =
+            self.told.interfaces.keys().filter(|port| !ports.contains(port)).copied().collect();
+        for port in gone {
+            self.told.interfaces.remove(&port);
+            self.tell(KernelEvent::Interface(port, None)).await;
+        }
+        let hosts = &self.interest.hosts;
+        let gone: Vec<_> = self.told.routes.keys().filter(|host| !hosts.contains(host)).copied().collect();
+        for host in gone {
+            self.told.routes.remove(&host);
+            self.tell(KernelEvent::Route(host, None)).await;
+        }
+        self.ask(&Changed::everything(&self.interest)).await?;
+        self.ask_next_hops().await
     }
 
     async fn ask(&mut self, changed: &Changed) -> Result<(), NetlinkError> {

@@ -104,7 +104,7 @@ impl Ledger {
     /// What the forwarder is to be told before all else: entries of an earlier control process that must go, or be less,
     /// at once and not only at the end of the replay.
     pub(crate) fn correct_first(&mut self, corrections: Vec<Change>) {
-        self.corrections = corrections;
+        self.corrections.extend(corrections);
     }
 
     /// This should be from now on. A binding is only named: the directory says what it should be.
@@ -126,6 +126,19 @@ impl Ledger {
         let changes: BTreeMap<Key, Change> = changes.into_iter().map(|c| (Key::of(&c), c)).collect();
         let gone: Vec<_> =
             self.entries.keys().filter(|k| k.is_learned() && !changes.contains_key(k)).copied().collect();
+        for removal in gone.into_iter().filter_map(Key::removal) {
+            self.set(removal);
+        }
+        for change in changes.into_values() {
+            self.set(change);
+        }
+    }
+
+    /// This, and nothing else but bindings and what is learned, should be from now on.
+    pub(crate) fn set_configured(&mut self, changes: impl IntoIterator<Item = Change>) {
+        let changes: BTreeMap<Key, Change> = changes.into_iter().map(|c| (Key::of(&c), c)).collect();
+        let gone: Vec<_> =
+            self.entries.keys().filter(|k| !k.is_learned() && !changes.contains_key(k)).copied().collect();
         for removal in gone.into_iter().filter_map(Key::removal) {
             self.set(removal);
         }
@@ -193,7 +206,10 @@ impl Ledger {
             return Some(self.say(change));
         }
         let may_go = |key: &Key| !key.is_learned() || connection.configuration_ended || self.bindings.any();
-        if let Some(key) = self.unsent.first().copied().filter(may_go) {
+        // A device may have gone from one port to another: the port that is no more is told before the one that is new.
+        let gone =
+            self.unsent.range(..Key::Isp(Asn(0))).find(|key| self.entries.get(key) == key.removal().as_ref());
+        if let Some(key) = gone.or(self.unsent.first()).copied().filter(may_go) {
             if !room {
                 return None;
             }

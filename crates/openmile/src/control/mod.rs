@@ -25,6 +25,7 @@ mod ldp_socket;
 mod ledger;
 mod lsp;
 pub(crate) mod node;
+mod reload;
 mod show;
 pub(crate) mod start;
 mod subscribers;
@@ -34,6 +35,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use miette::{IntoDiagnostic, WrapErr, miette};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -62,6 +64,8 @@ pub(crate) enum Input {
     Ldp(ldp_io::LdpInput),
     /// The forwarder.
     Forwarder(forwarder_link::ForwarderInput),
+    /// Another network file to go on with.
+    Reload(reload::Proposal),
     /// A question to the API.
     Api(api_server::Query),
     /// Requests about the directory, and the thread that stores it.
@@ -79,23 +83,24 @@ pub(crate) fn run(network: &Path, node: &str, dir: &RuntimeDir, state: &StateDir
 async fn serve(network: &Path, node: &str, dir: &RuntimeDir, state: &StateDir) -> miette::Result<()> {
     let mut stop = Stop::new().into_diagnostic()?;
     let herald = Herald::new(Pulse::of_this_process().into_diagnostic()?);
+    // From here on SIGHUP means a reload; one that comes early is done as soon as it can be.
+    let hangup = signal(SignalKind::hangup()).into_diagnostic()?;
     let cannot_start = NotCuredByRestart("control cannot start");
     let prepared = start::prepare(network, node, dir, state).await.wrap_err(cannot_start)?;
     let addresses = addresses::OwnAddresses::add(&prepared.netlink, &prepared.view).await;
     let addresses = addresses.wrap_err(NotCuredByRestart("control cannot start"))?;
     let netlink = prepared.netlink.clone();
-    let ended = live(prepared, herald, &mut stop).await;
+    let ended = live(prepared, herald, hangup, &mut stop).await;
     addresses.remove(&netlink).await;
     let _ = std::fs::remove_file(dir.api_socket());
     ended
 }
 
 /// From the first word with the forwarder to the last with the neighbours.
-async fn live(prepared: Prepared, mut herald: Herald, stop: &mut Stop) -> miette::Result<()> {
+async fn live(prepared: Prepared, mut herald: Herald, hangup: Signal, stop: &mut Stop) -> miette::Result<()> {
     let (sender, mut inputs) = mpsc::channel(INPUTS);
     let mut tasks = JoinSet::new();
-    let parts = prepared.begin(&sender, &mut tasks)?;
-    drop(sender);
+    let begun = prepared.begin(sender, &mut tasks);
     let mut later = Vec::new();
     let inherited = {
         let mut asking = pin!(forwarder_link::Inherited::ask(&mut inputs, &mut later));
@@ -109,6 +114,8 @@ async fn live(prepared: Prepared, mut herald: Herald, stop: &mut Stop) -> miette
         }
     };
     let inherited = inherited.ok_or_else(|| miette!("all of control's tasks have ended"))?;
+    let (parts, reloader) = begun.with(&inherited.0, hangup)?;
+    tasks.spawn(reloader.run());
     let mut node = Node::new(now(), parts, inherited);
     for input in later {
         node.handle(now(), input);

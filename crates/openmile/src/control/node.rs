@@ -32,11 +32,14 @@ use crate::netlink::LinkIndex;
 mod backbone;
 mod directory;
 mod fecs;
+mod reload;
 
 /// The node's state. Handlers take what happened; [`Node::settle`] says what follows.
 pub(crate) struct Node {
     pub(super) network: Network,
     pub(super) view: NodeView,
+    /// When the network file was read, in seconds since the Unix epoch.
+    pub(super) loaded_at: u32,
     pub(super) events: EventBus,
     pub(super) counters: PathBuf,
     pub(super) link: ForwarderLink,
@@ -123,6 +126,7 @@ impl Node {
             fatal: None,
             network,
             view,
+            loaded_at: started,
             events,
             counters,
         };
@@ -133,16 +137,7 @@ impl Node {
 
     /// What the configuration alone says.
     fn begin(&mut self, now: Tick, had_lsps: bool) {
-        let ledger = self.link.ledger();
-        let lsp_mtu = self.view.lsp_mtu.map(LspMtu::octets);
-        ledger.set(Change::Settings(Settings { ttl: self.view.ttl, lsp_mtu }));
-        for (id, port) in self.view.ports() {
-            let config = PortConfig { device: port.name.as_str().to_owned(), kind: port.kind };
-            ledger.set(Change::Port(id, Some(config)));
-        }
-        for isp in &self.view.isps {
-            ledger.set(Change::Isp(isp.isp, Some(isp.config.clone())));
-        }
+        self.link.ledger().set_configured(Self::configured(&self.view));
         for headend in &self.view.headends {
             self.speaker.handle_egress(now, headend.return_fec, true);
         }
@@ -160,6 +155,13 @@ impl Node {
             Input::Ldp(input) => self.ldp_input(now, input),
             Input::Forwarder(input) => self.forwarder(now, input),
             Input::Directory(input) => self.directory_input(now, input),
+            Input::Reload(proposal) => {
+                let mut loaded = None;
+                proposal.settle(|file| self.judge(file), |file| loaded = Some(file));
+                if let Some(loaded) = loaded {
+                    self.reload(now, loaded);
+                }
+            }
             Input::Api(query) => {
                 self.settle(now);
                 let answer = self.answer(now, query.what);
@@ -321,6 +323,9 @@ impl Node {
                 Some(why) => tracing::warn!("port {name} is down: {why}"),
             }
             self.events.tell(Event::Port { port: name, up, reason });
+            if self.ports.get(&port).and_then(mtu) != mtu(&state) {
+                self.check_mtu(port, &state);
+            }
             self.ports.insert(port, state);
         }
         self.starting &= self.ports.len() < self.view.ports.len();
@@ -419,6 +424,14 @@ impl Node {
     /// The backbone port of an address's interface.
     pub(super) fn interface_name(&self, interface: InterfaceId) -> Option<String> {
         self.kernel.port(LinkIndex(interface.0)).map(|port| self.port_name(port))
+    }
+}
+
+/// The MTU of a port that is open.
+fn mtu(state: &PortState) -> Option<u32> {
+    match state {
+        PortState::Open { mtu, .. } => Some(*mtu),
+        PortState::Unusable(_) => None,
     }
 }
 

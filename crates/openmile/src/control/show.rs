@@ -21,6 +21,7 @@ impl Node {
             Question::Show(what) => what,
         };
         match what {
+            ShowWhat::Node => json(&self.node_info()),
             ShowWhat::Isps => json(&self.isps(now)),
             ShowWhat::Fec => json(&self.rows.iter().map(|row| self.fec_row(row)).collect::<Vec<_>>()),
             ShowWhat::Lib => json(&self.lib()),
@@ -43,6 +44,8 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             forwarder: self.link.is_connected(),
             recovering: self.recovering,
+            digest: self.network.digest().to_owned(),
+            loaded_at: self.loaded_at.into(),
         }
     }
 

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use contract::{Fec, Label, PortKind};
-use ipnet::IpNet;
+use contract::{Change, Fec, Label, PortKind};
 use ldp::Config;
 use miette::{IntoDiagnostic, Result, WrapErr};
-use network::{LabelRange, LspMtu, Network, NodeView};
+use network::{LabelRange, LspMtu, Network, NodeView, PortNumbers};
 use subscriber::{Clock, Directory, Facts};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Input;
@@ -20,8 +19,10 @@ use super::directory::store::{DirectoryFile, StoreError};
 use super::directory::{Desk, Source};
 use super::error::StartError;
 use super::events::EventBus;
+use super::forwarder_link::Inherited;
 use super::kernel::{self, Interest};
 use super::ldp_io::{LdpIo, LdpTransport};
+use super::reload::{self, Reloader};
 use super::{api_server, forwarder_link, ldp_socket};
 use crate::clock;
 use crate::netlink::link::Link;
@@ -53,15 +54,31 @@ impl Stop {
 
 /// All that is needed, and nothing begun.
 pub(crate) struct Prepared {
-    pub(crate) network: Network,
+    file: PathBuf,
+    site: Site,
+    /// The node, with the numbers that its ports have if there was no node before.
     pub(crate) view: NodeView,
-    directory: Stored,
-    facts: Facts,
+    state: StateDir,
     pub(crate) netlink: Netlink,
     listener: TcpListener,
     api: UnixListener,
     forwarder: PathBuf,
     counters: PathBuf,
+}
+
+/// What has begun, before it is known what the forwarder held.
+pub(crate) struct Begun {
+    file: PathBuf,
+    site: Site,
+    node: String,
+    state: StateDir,
+    netlink: Netlink,
+    io: LdpIo,
+    events: EventBus,
+    counters: PathBuf,
+    inputs: mpsc::Sender<Input>,
+    interest: watch::Sender<Interest>,
+    requests: mpsc::Receiver<reload::Request>,
 }
 
 /// What the event loop's state is made of.
@@ -83,8 +100,6 @@ pub(crate) struct Parts {
 pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &StateDir) -> Result<Prepared> {
     let site = Site::load(file)?;
     let view = site.network().node(node).ok_or_else(|| StartError::NoSuchNode(node.to_owned()))?;
-    let (network, facts) = (site.network().clone(), site.facts().clone());
-    let directory = Stored::open(&site, &view, state);
     let netlink = Netlink::open().into_diagnostic()?;
     for (_, port) in view.ports_of(PortKind::Backbone) {
         match netlink.link(port.name.as_str()).await {
@@ -98,7 +113,8 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
         .into_diagnostic()
         .wrap_err_with(|| format!("the API's socket {} cannot be made", api.display()))?;
     let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
-    Ok(Prepared { network, view, directory, facts, netlink, listener, api, forwarder, counters })
+    let (file, state) = (file.to_owned(), StateDir::new(state.base(), node));
+    Ok(Prepared { file, site, view, state, netlink, listener, api, forwarder, counters })
 }
 
 /// Where the directory comes from.
@@ -114,22 +130,21 @@ enum Stored {
 }
 
 impl Stored {
-    fn open(site: &Site, view: &NodeView, state: &StateDir) -> Self {
+    fn open(site: &Site, view: &NodeView, facts: &Facts, state: StateDir) -> Self {
         let node = view.name.as_str();
         if let Some(file) = site.network().subscribers_file() {
-            return Self::File(site.directory(node), file.display().to_string());
+            return Self::File(site.directory(view), file.display().to_string());
         }
         if view.ports_of(PortKind::Access).next().is_none() {
-            return Self::Nobody(site.directory(node));
+            return Self::Nobody(site.directory(view));
         }
         let clock = Clock { tick: clock::now(), wall: u64::from(clock::epoch_seconds()) * 1_000_000_000 };
-        let state = StateDir::new(state.base(), node);
-        match keeper::open(state, node, site.facts(), clock) {
+        match keeper::open(state, node, facts, clock) {
             (file, Ok(directory)) => {
                 tracing::info!("{} subscribers are in the directory", directory.subscriber_count());
                 Self::Store(file.into(), directory)
             }
-            (file, Err(error)) => Self::Broken(file.into(), site.directory(node), error),
+            (file, Err(error)) => Self::Broken(file.into(), site.directory(view), error),
         }
     }
 
@@ -156,7 +171,7 @@ impl Stored {
 }
 
 /// Whether a backbone device takes the longest packet of an LSP with its label.
-fn fits(link: &Link, lsp_mtu: Option<LspMtu>) -> Result<(), StartError> {
+pub(crate) fn fits(link: &Link, lsp_mtu: Option<LspMtu>) -> Result<(), StartError> {
     match lsp_mtu {
         Some(lsp_mtu) if link.mtu < lsp_mtu.device_mtu() => Err(StartError::DeviceMtu {
             device: link.name.clone(),
@@ -170,39 +185,59 @@ fn fits(link: &Link, lsp_mtu: Option<LspMtu>) -> Result<(), StartError> {
 
 impl Prepared {
     /// Starts the tasks that feed the loop.
-    pub(crate) fn begin(
-        self,
-        inputs: &mpsc::Sender<Input>,
-        tasks: &mut JoinSet<Result<()>>,
-    ) -> Result<Parts> {
+    pub(crate) fn begin(self, inputs: mpsc::Sender<Input>, tasks: &mut JoinSet<Result<()>>) -> Begun {
         let events = EventBus::new();
-        let interest = interest(&self.view);
+        // Nothing is of interest before the ports have their numbers.
+        let (interest, interested) = watch::channel(Interest::default());
         let sender = inputs.clone();
-        tasks.spawn(async move { kernel::follow(interest, sender).await.into_diagnostic() });
+        tasks.spawn(async move { kernel::follow(interested, sender).await.into_diagnostic() });
         let (socket, sender) = (self.forwarder, inputs.clone());
         tasks.spawn(async move {
             forwarder_link::keep(socket, sender).await;
             Ok(())
         });
-        let serve = api_server::serve(self.api, inputs.clone(), events.clone());
+        let (reloads, requests) = mpsc::channel(1);
+        let serve = api_server::serve(self.api, inputs.clone(), reloads, events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
         let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
-        let Self { network, view, directory, facts, counters, .. } = self;
-        let (directory, desk) = directory.begin(view.name.as_str(), facts, inputs).into_diagnostic()?;
-        let started = clock::epoch_seconds();
-        let ldp = ldp_config(&view, started);
-        Ok(Parts { network, view, directory, desk, io: Box::new(io), events, counters, started, ldp })
+        let Self { file, site, view, state, netlink, counters, .. } = self;
+        let node = view.name.as_str().to_owned();
+        Begun { file, site, node, state, netlink, io, events, counters, inputs, interest, requests }
     }
 }
 
-fn interest(view: &NodeView) -> Interest {
-    let own = view.own_fecs();
-    let hosts = view.fecs.keys().filter(|fec| !own.contains(fec)).filter_map(|fec| match fec.0 {
-        IpNet::V4(prefix) => Some(prefix.addr()),
-        IpNet::V6(_) => None,
-    });
-    let ports = view.ports_of(PortKind::Backbone).map(|(id, port)| (port.name.as_str().to_owned(), id));
-    Interest { ports: ports.collect(), hosts: hosts.collect() }
+impl Begun {
+    /// The ports keep the numbers that they have at the forwarder.
+    pub(crate) fn with(self, inherited: &Inherited, hangup: Signal) -> Result<(Parts, Reloader)> {
+        let held = inherited.changes.iter().filter_map(|change| match change {
+            Change::Port(id, config) => config.clone().map(|config| (*id, config)),
+            _ => None,
+        });
+        let network = self.site.network().clone();
+        let view = network.node_with(&self.node, &PortNumbers::new(held));
+        let view = view.ok_or_else(|| StartError::NoSuchNode(self.node.clone()))?;
+        // Circuits are named by ports' numbers, so that subscribers come after these.
+        let facts = self.site.facts(&view);
+        let stored = Stored::open(&self.site, &view, &facts, self.state);
+        let (directory, desk) = stored.begin(&self.node, facts, &self.inputs).into_diagnostic()?;
+        self.interest.send_replace(Interest::of(&view));
+        let reloader = Reloader {
+            file: self.file,
+            network: network.clone(),
+            view: view.clone(),
+            subscribers: self.site.subscribers_digest(),
+            netlink: self.netlink,
+            inputs: self.inputs,
+            interest: self.interest,
+            requests: self.requests,
+            hangup,
+            events: self.events.clone(),
+        };
+        let (io, started) = (Box::new(self.io), clock::epoch_seconds());
+        let Self { events, counters, .. } = self;
+        let ldp = ldp_config(&view, started);
+        Ok((Parts { network, view, directory, desk, io, events, counters, started, ldp }, reloader))
+    }
 }
 
 /// Where in the range a speaker begins that was started at this time. Neighbours may send by the labels of the one before

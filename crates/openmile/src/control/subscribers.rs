@@ -115,6 +115,11 @@ impl Subscribers {
         self.heir = Some((heir, place));
     }
 
+    /// What the network allows is this from now on; the directory fits it.
+    pub(crate) fn refit(&mut self, facts: &Facts) {
+        self.directory.refit(facts);
+    }
+
     /// An access port's state is this now.
     pub(crate) fn port(&mut self, port: PortId, state: &PortState) {
         match state {

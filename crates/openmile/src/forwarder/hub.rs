@@ -114,6 +114,8 @@ impl Hub {
     pub(super) async fn run(mut self) -> Result<Devices, HubError> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // A reload is control's: the signal is nobody's here, and does not end the process.
+        let _hangup = signal(SignalKind::hangup())?;
         loop {
             self.pump()?;
             match self.next(&mut terminate, &mut interrupt).await {

@@ -97,7 +97,7 @@ mod tests {
             let text = network(&plan);
             let network = network::Network::parse("simulated.toml", &text)
                 .unwrap_or_else(|report| panic!("seed {seed}: {}\n{text}", report.render(false)));
-            let facts = crate::site::facts(&network);
+            let facts = crate::site::facts(&network, None);
             let rows = subscribers(&plan);
             if let Err(errors) = subscriber::check(&rows, &facts) {
                 panic!("seed {seed}: {errors:?}\n{rows}");

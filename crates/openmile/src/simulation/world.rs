@@ -414,7 +414,7 @@ impl World {
         let file = &self.files[self.members[node].file];
         let name = format!("n{node}");
         let Some(view) = file.network.node(&name) else { return };
-        let facts = crate::site::facts(&file.network);
+        let facts = crate::site::facts(&file.network, None);
         let directory = Directory::read(&name, &file.subscribers, &facts);
         let seconds = 1_700_000_000 + (self.now.0 / 1_000_000_000) as u32;
         let ldp = start::ldp_config(&view, seconds);

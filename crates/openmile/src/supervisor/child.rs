@@ -117,6 +117,13 @@ impl Process {
         }
     }
 
+    /// Has the process reload. One that does not run will read the file when it starts.
+    pub(super) fn reload(&self) {
+        if let State::Running { child, .. } = &self.state {
+            signal(child, Signal::HUP);
+        }
+    }
+
     /// Stops the process: asks it to, and kills it if it does not. May be cancelled.
     pub(super) async fn stop(&mut self) {
         let State::Running { child, .. } = &mut self.state else { return self.state = State::Ended };

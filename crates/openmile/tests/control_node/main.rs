@@ -8,6 +8,7 @@ mod sandbox;
 
 #[allow(dead_code, reason = "the test of the service needs more of it")]
 mod node;
+mod reload;
 mod silence;
 
 use api::{FecOperation, FecRow, FecState, NeighborKind, ShowWhat};
@@ -117,7 +118,7 @@ async fn survive(node: &mut Node) {
     assert_eq!(subscribers.len(), 1);
 }
 
-async fn row(client: &api::Client, operation: FecOperation) -> Option<FecRow> {
+pub(crate) async fn row(client: &api::Client, operation: FecOperation) -> Option<FecRow> {
     let rows: Vec<FecRow> = client.show(ShowWhat::Fec).await.ok()?;
     let wanted = |row: &FecRow| match operation {
         FecOperation::Push => row.fec.prefix.to_string() == FEC && row.operation == operation,

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at something that has no events.
 const PAUSE: Duration = Duration::from_millis(50);
 
-const NETWORK: &str = include_str!("network.toml");
+pub(crate) const NETWORK: &str = include_str!("network.toml");
 const SUBSCRIBERS: &str = "subscriber,node,port,outer_vlan,inner_vlan,mac,isp,prefixes
 anna,head1,line1,,,,64501,100.64.0.11
 ";
@@ -88,6 +88,31 @@ impl Site {
     /// A file of the test's own.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Changes a file of the network: each `from` must be there.
+    pub(crate) fn edit(&self, file: &str, changes: &[(&str, &str)]) {
+        let path = self.path(file);
+        let mut text = fs::read_to_string(&path).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from:?} is not in {text}");
+            text = text.replacen(from, to, 1);
+        }
+        fs::write(path, text).unwrap();
+    }
+
+    /// The files are as they were at first.
+    pub(crate) fn restore(&self) {
+        fs::write(self.path("network.toml"), NETWORK).unwrap();
+        fs::write(self.path("subscribers.csv"), SUBSCRIBERS).unwrap();
+    }
+
+    /// What a command of openmile prints, and whether it succeeds.
+    pub(crate) fn say(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_openmile"));
+        let output = command.args(arguments).current_dir(self.0.path()).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), said)
     }
 
     /// Starts the node, which cannot run: what it says.

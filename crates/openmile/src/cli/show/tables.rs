@@ -2,14 +2,15 @@
 
 use crate::table::{finish, table};
 use api::{
-    Account, Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow, Neighbor, Port, ServiceRole,
-    ShowWhat,
+    Account, Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow, Neighbor, NodeInfo, Port,
+    ServiceRole, ShowWhat,
 };
 
 /// The answer of the API as a table.
 pub(crate) fn render(what: ShowWhat, answer: serde_json::Value) -> Result<String, serde_json::Error> {
     let read = serde_json::from_value;
     Ok(match what {
+        ShowWhat::Node => node(&serde_json::from_value(answer)?),
         ShowWhat::Isps => isps(&read(answer)?),
         ShowWhat::Fec => fec(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Lib => lib(&serde_json::from_value::<Vec<_>>(answer)?),
@@ -39,6 +40,39 @@ pub(crate) fn fec(rows: &[FecRow]) -> String {
         ]);
     }
     finish(table, &[3, 5])
+}
+
+fn node(node: &NodeInfo) -> String {
+    let mut table = table(["node", "network", "LSR-id", "version", "forwarder", "network file", "loaded"]);
+    table.add_row([
+        node.node.clone(),
+        node.network.clone(),
+        node.lsr_id.to_string(),
+        node.version.clone(),
+        match (node.forwarder, node.recovering) {
+            (false, _) => "NOT CONNECTED",
+            (true, true) => "recovering",
+            (true, false) => "connected",
+        }
+        .to_owned(),
+        node.digest.get(..16).unwrap_or(&node.digest).to_owned(),
+        utc(node.loaded_at),
+    ]);
+    finish(table, &[])
+}
+
+/// Seconds since the Unix epoch as a date and a time of day, in UTC (days to a civil date as H. Hinnant has it).
+fn utc(seconds: u64) -> String {
+    let (days, of_day) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 fn isps(isps: &Vec<Isp>) -> String {
@@ -289,6 +323,19 @@ fn opt(value: Option<impl ToString>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_a_date() {
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (1_795_452_123, "2026-11-23 16:42:03 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(utc(seconds), expected);
+        }
+    }
 
     #[test]
     fn a_fec_row_reads_as_an_operator_expects() {

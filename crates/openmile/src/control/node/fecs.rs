@@ -15,6 +15,8 @@ impl Node {
                 }
                 self.ldp_fecs.insert(state.fec, state);
             }
+            // Of a FEC that is not in the network file any more nothing is carried.
+            Said::Retired { fec, .. } if self.view.fec_owner(&fec).is_none() => {}
             Said::Retired { fec, label } => drop(self.retired.insert(label, fec)),
             Said::Freed { label } => drop(self.retired.remove(&label)),
             Said::NullLabel { peer, fec, label } => {
