@@ -110,7 +110,7 @@ impl Site {
     /// What a command of openmile prints, and whether it succeeds.
     pub(crate) fn say(&self, arguments: &[&str]) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_openmile"));
-        let output = command.args(arguments).current_dir(self.0.path()).output().unwrap();
+        let output = command.args(arguments).current_dir(self.dir.path()).output().unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         (output.status.success(), said)
     }

@@ -47,7 +47,7 @@ impl Node {
         self.lsps_are_old = true;
     }
 
-    fn interface(&mut self, now: Tick, port: PortId, interface: Option<Interface>) {
+    pub(super) fn interface(&mut self, now: Tick, port: PortId, interface: Option<Interface>) {
         let before = self.kernel.interfaces.get(&port).map(|interface| interface.link);
         if let Some(LinkIndex(gone)) = before.filter(|link| interface.as_ref().map(|i| i.link) != Some(*link))
         {

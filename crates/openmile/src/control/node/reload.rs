@@ -49,7 +49,7 @@ impl Node {
         }
         let old = std::mem::replace(&mut self.view, view);
         (self.network, self.loaded_at) = (network, at);
-        self.speaker.handle_owners(now, start::owners(&self.view));
+        self.speaker.handle_owners(now, crate::control::start::owners(&self.view));
         self.link.ledger().set_configured(Self::configured(&self.view));
         self.handoffs.reconfigure(now, &self.view);
         for (fec, live) in self.handoffs.fecs() {
