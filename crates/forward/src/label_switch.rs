@@ -153,10 +153,9 @@ fn swap<'t>(
     let labels = nhlfe.push.labels().len() * LabelStackEntry::LEN;
     let beneath = stack_octets.len() - LabelStackEntry::LEN;
     if beneath + labels > port.mtu as usize {
-        // What is in the way of a packet that may be fragmented, its sender cannot mend: it is lost, as one that is
-        // more than an IP packet is.
+        // To the sender of a packet that may be fragmented, an MTU says nothing: it is dropped in silence.
         //
-        // TODO-correctness(RFC 3032 §3.4): fragment it here. Where the LSP MTU is configured, it never comes so far.
+        // TODO-correctness(RFC 3032 §3.4): fragment it here. Where the LSP MTU is configured, none comes so far.
         return Err(match wire::ip::may_fragment(under_all) {
             true => DropReason::TooLong.into(),
             false => Stop::TooLong(port.mtu.saturating_sub(labels as u32)),
