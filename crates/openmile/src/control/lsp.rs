@@ -129,17 +129,18 @@ pub(crate) fn lsps(known: Known) -> Lsps {
 }
 
 /// Labels that a neighbour bound to FECs of several ISPs, or both to an ISP's and to its subscribers'. The label alone
-/// says whose a packet is, so by such a label one ISP's packets would come to another.
-pub(crate) fn shared_labels(ldp: &BTreeMap<Fec, ldp::FecState>, view: &NodeView) -> BTreeSet<(LdpId, Label)> {
+/// says whose a packet is, so by such a label one ISP's packets would come to another. All bindings count, whether or not
+/// the FEC is routed there: what the neighbour does with the label is one thing.
+pub(crate) fn shared_labels(
+    bindings: impl IntoIterator<Item = (LdpId, Label, Fec)>,
+    view: &NodeView,
+) -> BTreeSet<(LdpId, Label)> {
     let mut owners = BTreeMap::new();
     let mut shared = BTreeSet::new();
-    for state in ldp.values() {
-        let owner = view.fec_owner(&state.fec).map(|owner| (owner.isp, owner.kind));
-        for next_hop in &state.next_hops {
-            let name = (next_hop.peer, next_hop.label);
-            if *owners.entry(name).or_insert(owner) != owner {
-                shared.insert(name);
-            }
+    for (peer, label, fec) in bindings {
+        let Some(owner) = view.fec_owner(&fec).map(|owner| (owner.isp, owner.kind)) else { continue };
+        if *owners.entry((peer, label)).or_insert(owner) != owner {
+            shared.insert((peer, label));
         }
     }
     shared

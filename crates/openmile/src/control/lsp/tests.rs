@@ -67,7 +67,10 @@ impl World {
 
     fn lsps(&self) -> Lsps {
         let Self { view, ldp, null_labels, retired, stale, kernel, handoffs, held } = self;
-        let shared_labels = &shared_labels(ldp, view);
+        let bindings = ldp.values().flat_map(|state| {
+            state.next_hops.iter().map(|next_hop| (next_hop.peer, next_hop.label, state.fec))
+        });
+        let shared_labels = &shared_labels(bindings, view);
         lsps(Known { view, ldp, null_labels, shared_labels, retired, stale, kernel, handoffs, held })
     }
 

@@ -131,7 +131,9 @@ impl Node {
 
     /// Says which labels a neighbour bound to the FECs of several ISPs, once; they are not used.
     fn refuse_shared_labels(&mut self) {
-        let shared = lsp::shared_labels(&self.ldp_fecs, &self.view);
+        let lib = self.speaker.lib();
+        let received = lib.iter().filter_map(|entry| Some((entry.peer, entry.received?.label, entry.fec)));
+        let shared = lsp::shared_labels(received, &self.view);
         for (peer, label) in shared.difference(&self.shared_labels) {
             self.events.alarm(format!(
                 "{} bound label {label} to FECs of several ISPs or directions, which cannot be used: their packets could \
