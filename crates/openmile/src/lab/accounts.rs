@@ -148,6 +148,62 @@ impl Snapshot {
             .collect()
     }
 
+    /// Where the books do not add up since an earlier snapshot, in words: received + originated + extra fragments must be
+    /// sent + dropped + consumed at each end of each LSP, the second end must have received what the first one sent, and the
+    /// hosts what the last one sent, to the octet.
+    pub(super) fn against_books(&self, earlier: &Self, plan: &Plan) -> Vec<String> {
+        let mut against = Vec::new();
+        for (node, (counters, _)) in &self.nodes {
+            let before = earlier.nodes.get(node).map_or(&[][..], |(counters, _)| &counters.isps);
+            for row in &counters.isps {
+                let before = before.iter().find(|r| r.isp == row.isp).map(points);
+                for (number, (now, point)) in points(row).into_iter().enumerate() {
+                    let then = before.map_or_else(Default::default, |before| sides(before[number].0));
+                    let (came, went) = (less(sides(now).0, then.0), less(sides(now).1, then.1));
+                    if came != went {
+                        against.push(format!(
+                            "{node}, {} {point}: {came:?} came and were made, {went:?} left and ended",
+                            row.isp_name
+                        ));
+                    }
+                }
+            }
+        }
+        let mut to_hosts = BTreeMap::<Way, [Traffic; 2]>::new();
+        for account in self.accounts_since(earlier, plan) {
+            let Some(isp) = plan.network.isps().iter().find(|isp| isp.name.as_str() == account.isp) else {
+                continue;
+            };
+            let between = |snapshot: &Self| match account.way {
+                Way::ToIsp => snapshot.sum(isp.asn, |row| row.tailend_to_isp.received),
+                Way::ToSubscriber => snapshot.sum(isp.asn, |row| row.headend_to_subscriber.received),
+            };
+            let sent = match account.way {
+                Way::ToIsp => account.headend,
+                Way::ToSubscriber => account.tailend,
+            };
+            let received = less(between(self), between(earlier));
+            let (packets, octets) = (
+                i128::from(sent.packets) - i128::from(received.packets),
+                i128::from(sent.octets) - i128::from(received.octets),
+            );
+            if (packets, octets) != (0, 0) {
+                against.push(format!(
+                    "{} {}: {packets} packets, {octets} octets between the ends",
+                    account.isp, account.way
+                ));
+            }
+            let sum = to_hosts.entry(account.way).or_default();
+            *sum = [more(sum[0], account.delivered), more(sum[1], account.hosts)];
+        }
+        for (way, [sent, received]) in to_hosts {
+            if sent != received {
+                against.push(format!("{way}: {sent:?} sent to hosts, {received:?} received"));
+            }
+        }
+        against
+    }
+
     fn at_nodes(&self, isp: Asn, way: Way, headend: bool) -> Traffic {
         let through = |at: api::Account| less(at.received, at.dropped);
         self.sum(isp, |row| match (way, headend) {
@@ -200,6 +256,20 @@ pub(super) fn on_backbone<'a>(
         nodes.any(|node| ports_of(node, PortKind::Backbone).any(|p| p.name.as_str() == port))
     };
     drops.iter().filter(move |(node, row)| is_backbone(node, &row.port)).map(|(_, row)| row)
+}
+
+fn points(row: &api::IspTraffic) -> [(api::Account, &'static str); 4] {
+    [
+        (row.headend_to_isp, "as headend to ISP"),
+        (row.headend_to_subscriber, "as headend to subscriber"),
+        (row.tailend_to_isp, "as tailend to ISP"),
+        (row.tailend_to_subscriber, "as tailend to subscriber"),
+    ]
+}
+
+/// What came or was made, and what left or ended.
+fn sides(at: api::Account) -> (Traffic, Traffic) {
+    (more(at.received, more(at.originated, at.extra_fragments)), more(at.sent, more(at.dropped, at.consumed)))
 }
 
 fn more(a: Traffic, b: Traffic) -> Traffic {

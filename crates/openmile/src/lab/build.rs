@@ -29,6 +29,10 @@ pub(super) async fn namespaces(plan: &Plan) -> Result<Places, NetlinkError> {
         for sysctl in ["ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter"] {
             namespace.set_sysctl(sysctl, "0")?;
         }
+        // Hosts answer every probe of a traceroute, so that what is missing is a node's.
+        for sysctl in ["ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit"] {
+            namespace.set_sysctl(sysctl, "0")?;
+        }
         if host.kind == HostKind::Isp {
             for (sysctl, value) in ROUTER {
                 namespace.set_sysctl(sysctl, value)?;
@@ -170,7 +174,12 @@ pub(super) fn device(number: usize) -> String {
     format!("eth{number}")
 }
 
-async fn connect(places: &Places, base: &Netlink, ends: [(&str, &str); 2]) -> Result<(), NetlinkError> {
+/// Lays one cable. Both ends are down.
+pub(super) async fn connect(
+    places: &Places,
+    base: &Netlink,
+    ends: [(&str, &str); 2],
+) -> Result<(), NetlinkError> {
     base.add_veth("one", "other").await?;
     for (name, (place, device)) in ["one", "other"].into_iter().zip(ends) {
         let index = base.link(name).await?.index;

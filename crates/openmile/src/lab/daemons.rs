@@ -17,6 +17,8 @@ use super::plan::Plan;
 
 /// Where the daemons' output goes.
 const LOGS: &str = "/run/lab/logs";
+/// Where they keep what outlasts them.
+const STATE: &str = "/run/lab/state";
 /// How long a daemon may take to stop.
 const STOP: Duration = Duration::from_secs(15);
 /// How much of a log is shown when something went wrong.
@@ -56,7 +58,7 @@ impl<'a> Daemons<'a> {
     pub(super) fn start_one(&self, node: &str) -> miette::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(log(node)).into_diagnostic()?;
         let mut command = Command::new(super::THIS_PROGRAM);
-        command.arg("run").arg("--network").arg(&self.network).args(["--node", node]);
+        command.arg("run").arg("--network").arg(&self.network).args(["--node", node, "--state-dir", STATE]);
         command.stdin(Stdio::null()).stdout(log.try_clone().into_diagnostic()?).stderr(log);
         // Not in the foreground group: on Ctrl-C it is the lab that stops them, in order.
         command.process_group(0).kill_on_drop(false);

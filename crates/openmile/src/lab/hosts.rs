@@ -87,11 +87,6 @@ impl Hosts {
         end.ok_or_else(|| miette!("{name} has no address of this version"))
     }
 
-    /// Whose a host is.
-    pub(super) fn isp_of(&self, name: &str) -> Option<Asn> {
-        self.0.get(name).map(|at_work| at_work.host.isp)
-    }
-
     /// What marks the payloads of a host's ISP.
     pub(super) fn mark(&self, name: &str) -> IspMark {
         self.0.get(name).map_or(IspMark::NOBODY, |at_work| at_work.mark)
@@ -111,6 +106,17 @@ impl Hosts {
             }
         }
         Ok(pairs)
+    }
+
+    /// [`Self::pairs`], each with the name of its ISP.
+    pub(super) fn named_pairs(&self, plan: &Plan) -> miette::Result<Vec<(String, Pair)>> {
+        let named = |pair: Pair| {
+            let isp =
+                self.0.get(&pair.subscriber.host).and_then(|at_work| plan.network.isp(at_work.host.isp));
+            let isp = isp.ok_or_else(|| miette!("{} has no ISP", pair.subscriber.host))?;
+            Ok((isp.name.as_str().to_owned(), pair))
+        };
+        self.pairs(plan)?.into_iter().map(named).collect()
     }
 
     /// Has every subscriber ask its ISP for an echo until the first answer: after that all addresses on the way are

@@ -82,7 +82,8 @@ impl Igp {
     }
 }
 
-async fn resolve(places: &Places, route: &NodeRoute) -> Result<(IpNet, Vec<Via>), NetlinkError> {
+/// A node's route as the kernel has it.
+pub(super) async fn resolve(places: &Places, route: &NodeRoute) -> Result<(IpNet, Vec<Via>), NetlinkError> {
     let netlink = &places.at(&route.node)?.netlink;
     let mut via = Vec::new();
     for (port, gateway) in &route.via {

@@ -20,11 +20,15 @@ use super::scenario::{Lab, Scenario, Selection};
 use super::screen::{Step, heading};
 use super::traffic::{self, Kind, Outcome, Patience, Volume};
 use super::watch::Nodes;
-use super::{LabArgs, build, failover, isolation, report, services, spoof, uplinks};
+use super::{LabArgs, build, failover, isolation, moves, operator, report, services, spoof, trace, uplinks};
 use crate::netlink::Netlink;
 
 /// Where the lab keeps the network file, for its nodes.
 const DIRECTORY: &str = "/run/lab";
+/// The file of subscribers there.
+const SUBSCRIBERS: &str = "lab-subscribers.csv";
+/// The network file there.
+const FILE: &str = "lab.toml";
 
 /// Builds the lab, runs it, checks it.
 pub(super) fn run(args: &LabArgs) -> miette::Result<ExitCode> {
@@ -61,7 +65,7 @@ async fn work(args: &LabArgs) -> miette::Result<ExitCode> {
     let plan = plan()?;
     let places = build_all(&plan).await?;
     let uplinks = uplinks::start(&plan, &places).into_diagnostic()?;
-    let daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join("lab.toml"))?;
+    let daemons = Daemons::start(&plan, &places, &Path::new(DIRECTORY).join(FILE))?;
     let nodes = Nodes::new(&plan);
     let lab = Lab { plan: &plan, places: &places, daemons: &daemons, nodes: &nodes, uplinks: &uplinks };
     let mut checks = Checks::default();
@@ -136,6 +140,14 @@ async fn run_all(lab: Lab<'_>, selection: &Selection, checks: &mut Checks) -> mi
         let after = Snapshot::take(nodes, &mut hosts).await?;
         report::drops(&after.drops_since(&before), "while everybody tried what must not work");
     }
+    if selection.has(Scenario::Trace) {
+        let step = Step::begin("trace");
+        trace::check(lab, &mut hosts, checks).await?;
+        step.done("everybody traced the way to the other end and pinged the nodes' addresses");
+    }
+    if selection.has(Scenario::Move) {
+        moves::check(lab, &mut hosts, checks).await?;
+    }
     if selection.has(Scenario::Failover) {
         failover::check(lab, &hosts, checks).await?;
     }
@@ -148,6 +160,12 @@ async fn converge(plan: &Plan, nodes: &Nodes) -> miette::Result<()> {
     let step = Step::begin("daemons");
     nodes.running().await?;
     step.done("control and forwarder of every node run");
+    let step = Step::begin("directory");
+    let file = Path::new(DIRECTORY).join(SUBSCRIBERS).display().to_string();
+    for headend in plan.headends() {
+        operator::done(&["subscriber", "import", &file, "--node", headend]).await?;
+    }
+    step.done("the subscribers were imported");
     let step = Step::begin("sessions");
     let sessions = nodes.sessions(plan, &step).await?;
     step.done(&format!("{sessions} LDP sessions"));
@@ -202,12 +220,12 @@ fn traffic_in_words(outcomes: &[Outcome]) -> String {
 fn plan() -> miette::Result<Plan> {
     let write = |name: &str, text: &str| std::fs::write(Path::new(DIRECTORY).join(name), text);
     std::fs::create_dir_all(DIRECTORY)
-        .and_then(|()| write("lab.toml", plan::NETWORK))
-        .and_then(|()| write("lab-subscribers.csv", plan::SUBSCRIBERS))
+        // Not the subscribers' file itself but an import of it, so that subscribers can change while the lab runs.
+        .and_then(|()| write(FILE, &plan::NETWORK.replace(plan::SUBSCRIBERS_LINE, "")))
+        .and_then(|()| write(SUBSCRIBERS, plan::SUBSCRIBERS))
         .into_diagnostic()
         .wrap_err("the lab's files")?;
-    let network =
-        Network::load(Path::new(DIRECTORY).join("lab.toml")).map_err(|report| miette!("{report}"))?;
+    let network = Network::load(Path::new(DIRECTORY).join(FILE)).map_err(|report| miette!("{report}"))?;
     Plan::new(network, plan::SUBSCRIBERS)
 }
 

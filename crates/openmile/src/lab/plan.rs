@@ -3,6 +3,7 @@
 
 mod routes;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use contract::{Asn, PortKind};
@@ -12,6 +13,8 @@ use network::Network;
 
 /// The network that the lab runs: the example that documentation and tests use as well.
 pub(super) const NETWORK: &str = include_str!("../../../../examples/lab.toml");
+/// The line of it that makes the file of subscribers the directory.
+pub(super) const SUBSCRIBERS_LINE: &str = "subscribers = \"lab-subscribers.csv\"\n";
 /// Its subscribers.
 pub(super) const SUBSCRIBERS: &str = include_str!("../../../../examples/lab-subscribers.csv");
 
@@ -154,6 +157,11 @@ impl Plan {
             [near, far] | [far, near] if is_near(near) => Some(far.node.as_str()),
             _ => None,
         })
+    }
+
+    /// The nodes that have subscribers.
+    pub(super) fn headends(&self) -> BTreeSet<&str> {
+        self.hosts_of(HostKind::Subscriber).map(|host| host.links[0].at.node.as_str()).collect()
     }
 
     /// The hosts of one side.

@@ -15,6 +15,10 @@ pub(crate) enum Scenario {
     Services,
     /// Everybody tries what must not work
     Isolation,
+    /// Ping and traceroute
+    Trace,
+    /// A subscriber moves to another ISP, another one has two
+    Move,
     /// Links, next hops, nodes and processes fail under traffic, and come back
     Failover,
 }

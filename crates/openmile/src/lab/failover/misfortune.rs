@@ -62,8 +62,8 @@ pub(super) const MISFORTUNES: &[Misfortune] = &[
         what: "next hop silent: alpha at tail1",
         kind: Kind::Silence { isp: "alpha", tailend: "tail1", port: "alpha0" },
         concerns: ALPHA,
-        bounds: [6, 2],
-        why: "three probes, a second each, go unanswered",
+        bounds: [4, 2],
+        why: "its probes go unanswered for 1.3 s",
     },
     Misfortune {
         what: "one of two cables cut: head1 to transit1",

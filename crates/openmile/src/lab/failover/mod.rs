@@ -10,7 +10,7 @@ mod table;
 
 use std::time::Duration;
 
-use miette::{IntoDiagnostic, miette};
+use miette::IntoDiagnostic;
 
 use super::accounts::Way;
 use super::checks::Checks;
@@ -59,13 +59,7 @@ async fn run(
     igp: &mut Igp,
     misfortune: &'static Misfortune,
 ) -> miette::Result<Trial> {
-    let mut pairs = Vec::new();
-    for pair in hosts.pairs(lab.plan)? {
-        let isp = hosts.isp_of(&pair.subscriber.host).and_then(|isp| lab.plan.network.isp(isp));
-        let isp = isp.ok_or_else(|| miette!("{} has no ISP", pair.subscriber.host))?;
-        pairs.push((isp.name.as_str().to_owned(), pair));
-    }
-    let steady = Steady::start(&pairs).into_diagnostic()?;
+    let steady = Steady::start(&hosts.named_pairs(lab.plan)?).into_diagnostic()?;
     let before = misfortune.share_of(lab, &steady).await?;
     let failing = steady.mark();
     misfortune.happen(lab, igp).await?;

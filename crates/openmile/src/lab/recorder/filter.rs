@@ -1,7 +1,7 @@
 //! A filter for packet sockets: it passes what is *not* plainly a packet of one ISP.
 //!
 //! Classic BPF, since it needs no right beyond the socket's own and works in an unprivileged user namespace. A packet is
-//! plainly the ISP's if the last octet of its payload carries the ISP's mark ([`IspMark`]), or if it is a TCP segment
+//! plainly the ISP's if the last octet of its payload carries the ISP's mark ([`IspMark`]) or that of anybody, or if it is a TCP segment
 //! without payload. Frames that this host sends itself, and ARP, are not looked at.
 #![allow(unsafe_code)] // setsockopt(2) with a pointer in its argument
 
@@ -122,6 +122,8 @@ pub(super) fn not_of(isp: IspMark) -> Vec<sock_filter> {
         .run(load_byte, ETHERNET + 6)
         .equal(17, V6Payload, Next)
         .equal(6, V6Tcp, Next)
+        // A fragment ends with payload as well.
+        .equal(44, V6Payload, Next)
         .equal(58, V6Icmp, Theirs)
         .at(V6Icmp)
         .run(load_byte, IPV6_END)
@@ -150,7 +152,8 @@ pub(super) fn not_of(isp: IspMark) -> Vec<sock_filter> {
         .run(to_x, 0)
         .run(BPF_LD | BPF_B | BPF_IND, 0)
         .run(BPF_ALU | BPF_AND | BPF_K, 0xf0)
-        .equal(u32::from(isp.0), Ours, Theirs)
+        .equal(u32::from(isp.0), Ours, Next)
+        .equal(u32::from(IspMark::ANYBODY.0), Ours, Theirs)
         .at(Ours)
         .run(BPF_RET | BPF_K, 0)
         .at(Theirs)

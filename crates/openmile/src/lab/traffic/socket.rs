@@ -18,7 +18,7 @@ fn family(end: &End) -> AddressFamily {
 }
 
 /// A socket at the end's address that waits for one connection.
-pub(super) fn listener(end: &End) -> io::Result<TcpListener> {
+pub(in crate::lab) fn listener(end: &End) -> io::Result<TcpListener> {
     let open = || -> io::Result<TcpListener> {
         let listener = TcpListener::bind((end.address, 0))?;
         sockopt::set_socket_recv_buffer_size(&listener, TCP_ROOM)?;
@@ -39,7 +39,11 @@ pub(in crate::lab) fn client(end: &End) -> io::Result<OwnedFd> {
 }
 
 /// Connects a [`client`].
-pub(super) fn connected(client: OwnedFd, to: SocketAddr, patience: Patience) -> io::Result<TcpStream> {
+pub(in crate::lab) fn connected(
+    client: OwnedFd,
+    to: SocketAddr,
+    patience: Patience,
+) -> io::Result<TcpStream> {
     let stream = TcpStream::from(client);
     stream.set_nonblocking(true)?;
     match connect(&stream, &to) {
@@ -55,7 +59,7 @@ pub(super) fn connected(client: OwnedFd, to: SocketAddr, patience: Patience) -> 
 }
 
 /// Takes one connection.
-pub(super) fn accepted(listener: &TcpListener, patience: Patience) -> io::Result<TcpStream> {
+pub(in crate::lab) fn accepted(listener: &TcpListener, patience: Patience) -> io::Result<TcpStream> {
     wait(listener, PollFlags::IN, patience, "no connection came")?;
     listener.accept().map(|(stream, _)| stream)
 }
@@ -74,6 +78,17 @@ pub(in crate::lab) fn echo(end: &End) -> io::Result<UdpSocket> {
             socket_with(family(end), SocketType::DGRAM, rustix::net::SocketFlags::CLOEXEC, Some(protocol))?;
         bind(&echo, &SocketAddr::from((end.address, 0)))?;
         Ok(UdpSocket::from(echo))
+    };
+    end.namespace.run(open).map_err(in_namespace)?
+}
+
+/// A socket that gets every ICMP or ICMPv6 message of a host; IPv4 ones with their IP header.
+pub(in crate::lab) fn icmp(end: &End) -> io::Result<UdpSocket> {
+    let open = || -> io::Result<UdpSocket> {
+        let protocol = if end.address.is_ipv6() { ipproto::ICMPV6 } else { ipproto::ICMP };
+        let icmp =
+            socket_with(family(end), SocketType::RAW, rustix::net::SocketFlags::CLOEXEC, Some(protocol))?;
+        Ok(UdpSocket::from(icmp))
     };
     end.namespace.run(open).map_err(in_namespace)?
 }

@@ -29,6 +29,22 @@ const WHOLE: Duration = Duration::from_millis(250);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A way of datagrams. The sender is not connected: then its kernel looks up the route for each of them, as a router does,
+/// and not once for all.
+#[derive(Clone, Debug)]
+pub(in crate::lab) struct Route {
+    /// Under whose name it is counted.
+    pub(in crate::lab) isp: String,
+    /// Which way.
+    pub(in crate::lab) way: Way,
+    /// Who sends.
+    pub(in crate::lab) from: End,
+    /// Where it may arrive: hosts that all have the same address.
+    pub(in crate::lab) to: Vec<End>,
+    /// The payload.
+    pub(in crate::lab) tag: Tag,
+}
+
 /// Traffic that runs.
 #[derive(Debug)]
 pub(in crate::lab) struct Steady {
@@ -86,19 +102,39 @@ pub(in crate::lab) struct Fate {
 pub(in crate::lab) struct Mark(Duration);
 
 impl Steady {
-    /// Starts the traffic of these pairs, each with the name of its ISP.
+    /// Starts the traffic of these pairs, both ways, each with the name of its ISP.
     pub(in crate::lab) fn start(pairs: &[(String, Pair)]) -> io::Result<Self> {
-        let (mut streams, mut senders, mut receivers) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, (isp, pair)) in pairs.iter().enumerate() {
+        let routes = pairs.iter().enumerate().flat_map(|(number, (isp, pair))| {
             let ways =
                 [(Way::ToIsp, &pair.subscriber, &pair.isp), (Way::ToSubscriber, &pair.isp, &pair.subscriber)];
-            for (place, (way, from, to)) in ways.into_iter().enumerate() {
-                let (sender, receiver) = sockets(from, to)?;
-                senders.push(sender);
-                receivers.push(receiver);
-                let tag = Tag::new(pair.mark, 0x800 + number * 2 + place);
-                streams.push(Stream { isp: isp.clone(), way, tag, packets: Vec::new() });
+            ways.map(|(way, from, to)| Route {
+                isp: isp.clone(),
+                way,
+                from: from.clone(),
+                to: vec![to.clone()],
+                tag: Tag::new(pair.mark, 0x800 + number * 2 + usize::from(way == Way::ToIsp)),
+            })
+        });
+        Self::start_routes(&routes.collect::<Vec<_>>())
+    }
+
+    /// Starts traffic on these ways.
+    pub(in crate::lab) fn start_routes(routes: &[Route]) -> io::Result<Self> {
+        let (mut streams, mut senders, mut receivers) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, Route { isp, way, from, to, tag }) in routes.iter().enumerate() {
+            let sender = socket::datagrams(from, 0)?;
+            let mut address = None;
+            for end in to {
+                let receiver =
+                    socket::datagrams(end, address.map_or(0, |address: SocketAddr| address.port()))?;
+                receiver.connect(sender.local_addr()?)?;
+                receiver.set_nonblocking(true)?;
+                address = Some(receiver.local_addr()?);
+                receivers.push((number, receiver));
             }
+            sender.set_nonblocking(true)?;
+            senders.extend(address.map(|address| (sender, address)));
+            streams.push(Stream { isp: isp.clone(), way: *way, tag: *tag, packets: Vec::new() });
         }
         let log = Arc::new(Mutex::new(Log { begun: Instant::now(), streams }));
         let stop = Arc::new(AtomicBool::new(false));
@@ -176,6 +212,8 @@ impl Log {
         fates
     }
 
+    /// Before the first datagram.
+    pub(in crate::lab) const BEGINNING: Mark = Mark(Duration::ZERO);
     /// The end of all time.
     pub(in crate::lab) const END: Mark = Mark(Duration::MAX);
 
@@ -223,18 +261,6 @@ fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A sender with whom it sends to, and the receiver. The sender is not connected: then its kernel looks up the route for each
-/// datagram, as a router does, and not once for all.
-fn sockets(from: &End, to: &End) -> io::Result<((UdpSocket, SocketAddr), UdpSocket)> {
-    let (sender, receiver) = (socket::datagrams(from, 0)?, socket::datagrams(to, 0)?);
-    receiver.connect(sender.local_addr()?)?;
-    for socket in [&sender, &receiver] {
-        socket.set_nonblocking(true)?;
-    }
-    let to = receiver.local_addr()?;
-    Ok(((sender, to), receiver))
-}
-
 fn send(senders: &[(UdpSocket, SocketAddr)], log: &Mutex<Log>, stop: &AtomicBool) {
     let begun = lock(log).begun;
     let mut due = begun.elapsed();
@@ -258,9 +284,9 @@ fn send(senders: &[(UdpSocket, SocketAddr)], log: &Mutex<Log>, stop: &AtomicBool
 }
 
 /// Receives until the sender has ended and nothing is under way any more.
-fn receive(receivers: &[UdpSocket], log: &Mutex<Log>, ended: impl Fn() -> bool) -> io::Result<()> {
+fn receive(receivers: &[(usize, UdpSocket)], log: &Mutex<Log>, ended: impl Fn() -> bool) -> io::Result<()> {
     let begun = lock(log).begun;
-    let fds: Vec<BorrowedFd<'_>> = receivers.iter().map(AsFd::as_fd).collect();
+    let fds: Vec<BorrowedFd<'_>> = receivers.iter().map(|(_, receiver)| receiver.as_fd()).collect();
     let time = Timespec::try_from(LOOK).map_err(io::Error::other)?;
     let mut give_up = None;
     loop {
@@ -269,9 +295,9 @@ fn receive(receivers: &[UdpSocket], log: &Mutex<Log>, ended: impl Fn() -> bool) 
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let readable = ready.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty());
-        for number in readable.map(|(number, _)| number) {
-            take(number, &receivers[number], log, begun);
+        let readable = ready.iter().zip(receivers).filter(|(fd, _)| !fd.revents().is_empty());
+        for (_, (number, receiver)) in readable {
+            take(*number, receiver, log, begun);
         }
         if ended() {
             let now = begun.elapsed();

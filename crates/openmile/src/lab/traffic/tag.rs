@@ -12,6 +12,9 @@ impl IspMark {
     /// Payloads that are to reach nobody.
     pub(in crate::lab) const NOBODY: Self = Self(0xf0);
 
+    /// Payloads that may reach anybody: of subscribers that change their ISP, or have several.
+    pub(in crate::lab) const ANYBODY: Self = Self(0x70);
+
     /// The mark of the n-th ISP of the network.
     pub(in crate::lab) fn of(number: usize) -> Self {
         Self(0x80 | ((number as u8 % 7) << 4))
