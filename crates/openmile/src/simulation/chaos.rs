@@ -9,6 +9,10 @@ impl World {
     /// A run's random part: a while in which something changes again and again.
     pub(super) fn chaos(&mut self) {
         self.spell(Duration::from_secs(8));
+        if self.stranger.is_some() {
+            (0..4).for_each(|_| self.stranger_binds());
+            (0..2).for_each(|_| self.leads_to_stranger());
+        }
         for _ in 0..self.random.within(4, 14) {
             if self.checker.violation.is_some() {
                 return;
@@ -157,27 +161,31 @@ impl World {
     }
 
     fn stranger_changes(&mut self) {
-        let addresses = self.service_addresses();
         match self.random.below(6) {
             0..=2 => (0..self.random.within(1, 4)).for_each(|_| self.stranger_binds()),
-            3 | 4 => {
-                // Mostly one that it has a label for.
-                let bound: Vec<_> = self.stranger.iter().flat_map(|s| s.bound.keys().copied()).collect();
-                let address = self.random.pick(&bound).filter(|_| self.random.chance(80));
-                let Some(address) = address.or_else(|| self.random.pick(&addresses)) else { return };
-                self.note(|| format!("the IGP leads {address} to the stranger, or not any more"));
-                let Some(stranger) = &mut self.stranger else { return };
-                if !stranger.routed.remove(&address) {
-                    stranger.routed.insert(address);
-                }
-                self.topology_changed();
-            }
+            3 | 4 => self.leads_to_stranger(),
             _ => {
                 let Some(node) = self.stranger.as_ref().map(|stranger| stranger.node) else { return };
                 self.note(|| "the stranger's session is cut".into());
                 self.cut_sessions(node, self.members.len());
             }
         }
+    }
+
+    /// The node that the stranger is attached to routes an address to it, or not any more.
+    fn leads_to_stranger(&mut self) {
+        // Mostly one that it has a label for.
+        let bound: Vec<_> =
+            self.stranger.iter().flat_map(|stranger| stranger.bound.keys().copied()).collect();
+        let address = self.random.pick(&bound).filter(|_| self.random.chance(80));
+        let addresses = self.service_addresses();
+        let Some(address) = address.or_else(|| self.random.pick(&addresses)) else { return };
+        self.note(|| format!("the IGP leads {address} to the stranger, or not any more"));
+        let Some(stranger) = &mut self.stranger else { return };
+        if !stranger.routed.remove(&address) {
+            stranger.routed.insert(address);
+        }
+        self.topology_changed();
     }
 
     /// Some nodes, or all, get another network file; each takes it when its control starts again.

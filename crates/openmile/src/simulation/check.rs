@@ -24,6 +24,7 @@ pub(super) struct Checker {
     pub(super) arrivals: u64,
     pub(super) walks: u64,
     pub(super) hops: u64,
+    pub(super) abroad: u64,
 }
 
 /// A packet that was sent.

@@ -241,6 +241,7 @@ impl World {
     pub(super) fn stranger_frame(&mut self, octets: &[u8]) {
         let Some(parsed) = packet::parse(octets) else { return };
         let (Some(&label), Some(number)) = (parsed.labels.first(), parsed.followed()) else { return };
+        self.checker.abroad += 1;
         for isp in self.checker.may(number) {
             let either = [true, false].map(|to_isp| self.foreign_label(label, Flow { isp, to_isp }));
             if let [Err(what), Err(_)] = either {

@@ -53,7 +53,7 @@ fn seeds() -> Range<u64> {
 
 #[test]
 fn no_packet_of_an_isp_comes_to_another_whatever_happens() {
-    let (mut arrivals, mut walks, mut hops, mut failed) = (0, 0, 0, Vec::new());
+    let (mut arrivals, mut walks, mut hops, mut abroad, mut failed) = (0, 0, 0, 0, Vec::new());
     let seeds = seeds();
     for seed in seeds.clone() {
         match run(seed, None) {
@@ -61,6 +61,7 @@ fn no_packet_of_an_isp_comes_to_another_whatever_happens() {
                 arrivals += world.checker.arrivals;
                 walks += world.checker.walks;
                 hops += world.checker.hops;
+                abroad += world.checker.abroad;
             }
             Err(found) => {
                 let (violation, world) = *found;
@@ -73,7 +74,8 @@ fn no_packet_of_an_isp_comes_to_another_whatever_happens() {
         }
     }
     println!(
-        "seeds {seeds:?}: {arrivals} packets came out, {hops} went over a cable, {walks} ways were walked"
+        "seeds {seeds:?}: {arrivals} packets came out, {hops} went over a cable, {abroad} to a stranger, {walks} ways \
+         were walked"
     );
     assert!(failed.is_empty(), "seeds {failed:?} failed");
     assert!(arrivals > 50 * (seeds.end - seeds.start), "hardly a packet came out anywhere");

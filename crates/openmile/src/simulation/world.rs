@@ -441,6 +441,7 @@ impl World {
         member.controls += 1;
         member.port_ids = port_ids;
         member.disturbed = now;
+        member.replayed = now;
         member.control = Some(ControlSide::new(parts, actions));
         member.told = Told::default();
         member.arrivals = [now; 3];
