@@ -255,7 +255,11 @@ impl Node {
             LdpInput::Accepted(conn, remote) => self.speaker.handle_accepted(now, conn, remote),
             LdpInput::Connected(conn) => self.speaker.handle_connected(now, conn),
             LdpInput::ConnectFailed(conn) => self.speaker.handle_connect_failed(now, conn),
-            LdpInput::Stream(conn, octets) => self.speaker.handle_stream(now, conn, &octets),
+            LdpInput::Stream(conn, octets) => {
+                self.speaker.handle_stream(now, conn, &octets);
+                // What a neighbour binds to a FEC that is not routed there matters too: see `lsp::shared_labels`.
+                self.lsps_are_old = true;
+            }
             LdpInput::Written(conn, octets) => self.speaker.handle_written(now, conn, octets),
             LdpInput::Closed(conn) => self.speaker.handle_closed(now, conn),
         }
