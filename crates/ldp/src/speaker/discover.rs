@@ -108,6 +108,12 @@ impl Speaker {
             if !self.discovery.is_heard(peer) {
                 // RFC 5036 §2.5.5: the last adjacency takes the session with it.
                 self.end_session(now, peer, DownReason::Local(StatusCode::HOLD_TIMER_EXPIRED), None);
+                // What was kept for its restart goes, too: a control that restarts says Hello again at once, while one
+                // that is silent for the whole hold time may have gone with its forwarder.
+                if self.peers.get(&peer).is_some_and(|peer| peer.stale.is_some()) {
+                    self.flush_stale(peer);
+                    self.remove_if_gone(peer);
+                }
             }
             self.touch_all();
         }

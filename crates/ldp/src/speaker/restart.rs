@@ -172,7 +172,7 @@ impl Speaker {
         }
     }
 
-    fn flush_stale(&mut self, id: LdpId) {
+    pub(super) fn flush_stale(&mut self, id: LdpId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.stale = None;
         peer.addresses.retain(|_, stale| !*stale);

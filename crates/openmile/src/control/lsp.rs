@@ -108,8 +108,7 @@ pub(crate) enum Out {
 /// What follows from what is known.
 pub(crate) fn lsps(known: Known) -> Lsps {
     let mut lsps = Lsps::default();
-    lsps.changes
-        .extend(known.handoffs.iter().map(|(circuit, handoff)| Change::Handoff(*circuit, Some(*handoff))));
+    lsps.changes.extend(known.view.handoffs.iter().map(|handoff| handoff_entry(handoff, known)));
     for &fec in known.view.fecs.keys() {
         let state = known.ldp.get(&fec);
         let handoffs: Vec<_> = known.view.handoffs.iter().filter(|handoff| handoff.fec == fec).collect();
@@ -170,6 +169,13 @@ pub(crate) fn leads_somewhere(change: &Change) -> bool {
         // Handoffs are assumed and probed at once: what is known of them is never less than what was inherited.
         _ => false,
     }
+}
+
+/// The ISP may send before its router has answered, and goes on sending while a flapping handoff is held down: what comes
+/// from it is the ISP's either way. Only what goes to it needs to know who answers.
+fn handoff_entry(view: &HandoffView, known: Known) -> Change {
+    let silent = Handoff { isp: view.isp, ipv4: None, ipv6: None };
+    Change::Handoff(view.circuit, Some(known.handoffs.get(&view.circuit).copied().unwrap_or(silent)))
 }
 
 fn egress_label(state: Option<&ldp::FecState>) -> Option<Label> {
