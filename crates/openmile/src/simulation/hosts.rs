@@ -242,11 +242,15 @@ impl World {
         let Some(parsed) = packet::parse(octets) else { return };
         let (Some(&label), Some(number)) = (parsed.labels.first(), parsed.followed()) else { return };
         self.checker.abroad += 1;
-        for isp in self.checker.may(number) {
-            let either = [true, false].map(|to_isp| self.foreign_label(label, Flow { isp, to_isp }));
-            if let [Err(what), Err(_)] = either {
-                self.checker.wrong(format!("packet {number} of {isp} comes to the stranger {what}"));
-            }
+        let mut may = self.checker.may(number).into_iter();
+        let either = |isp| {
+            [true, false].into_iter().any(|to_isp| self.foreign_label(label, Flow { isp, to_isp }).is_ok())
+        };
+        if !may.any(either) {
+            let may = self.checker.may(number);
+            self.checker.wrong(format!(
+                "packet {number} of {may:?} comes to the stranger by {label}, which says otherwise"
+            ));
         }
     }
 }
