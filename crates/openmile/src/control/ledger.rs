@@ -123,22 +123,19 @@ impl Ledger {
 
     /// This, and nothing else that is learned, should be from now on.
     pub(crate) fn set_learned(&mut self, changes: impl IntoIterator<Item = Change>) {
-        let changes: BTreeMap<Key, Change> = changes.into_iter().map(|c| (Key::of(&c), c)).collect();
-        let gone: Vec<_> =
-            self.entries.keys().filter(|k| k.is_learned() && !changes.contains_key(k)).copied().collect();
-        for removal in gone.into_iter().filter_map(Key::removal) {
-            self.set(removal);
-        }
-        for change in changes.into_values() {
-            self.set(change);
-        }
+        self.set_all(|key| key.is_learned(), changes);
     }
 
     /// This, and nothing else but bindings and what is learned, should be from now on.
     pub(crate) fn set_configured(&mut self, changes: impl IntoIterator<Item = Change>) {
+        self.set_all(|key| !key.is_learned(), changes);
+    }
+
+    /// Of all entries that are of this kind, these should be from now on.
+    fn set_all(&mut self, of_kind: impl Fn(&Key) -> bool, changes: impl IntoIterator<Item = Change>) {
         let changes: BTreeMap<Key, Change> = changes.into_iter().map(|c| (Key::of(&c), c)).collect();
         let gone: Vec<_> =
-            self.entries.keys().filter(|k| !k.is_learned() && !changes.contains_key(k)).copied().collect();
+            self.entries.keys().filter(|k| of_kind(k) && !changes.contains_key(k)).copied().collect();
         for removal in gone.into_iter().filter_map(Key::removal) {
             self.set(removal);
         }

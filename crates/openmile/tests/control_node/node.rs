@@ -130,6 +130,7 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_openmile"));
         command.arg("run").args(["--node", self.node, "--network"]).arg(self.dir.path().join("network.toml"));
         command.arg("--runtime-dir").arg(self.dir.path().join("run"));
+        command.arg("--state-dir").arg(self.dir.path().join("state"));
         sandbox::dies_with_us(&mut command);
         command
     }

@@ -47,7 +47,9 @@ impl Site {
 
     fn run_node(&self, node: &str) -> Process {
         let base = self.dir.base().to_str().unwrap();
-        Process::start(&["run", "--network", &self.file, "--node", node, "--runtime-dir", base])
+        // What is durable is the test's own, too.
+        let dirs = ["--runtime-dir", base, "--state-dir", base];
+        Process::start(&[&["run", "--network", &self.file, "--node", node], &dirs[..]].concat())
     }
 }
 

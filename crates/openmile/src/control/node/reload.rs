@@ -1,7 +1,7 @@
 //! The node goes on with another network file: what is the same stays untouched.
 //!
 //! Each part is told what it should be from now on and finds out itself what of that is news, so that a reload ends where
-//! a start with the new file would (a test holds it to that). What goes is told before what comes, wherever the one
+//! a start with the new file would. What goes is told before what comes, wherever the one
 //! could be taken for the other: a label, a port or a handoff never changes hands.
 
 use network::Difference;
