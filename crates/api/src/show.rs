@@ -90,6 +90,8 @@ pub struct NodeInfo {
     pub version: String,
     /// Whether the forwarder is connected.
     pub forwarder: bool,
+    /// Whether the forwarder has taken all that it was to be told.
+    pub up_to_date: bool,
     /// Whether the replay after a start is still going on.
     pub recovering: bool,
     /// The BLAKE3 hash of the network file, in hexadecimal digits: nodes with the same file have the same.

@@ -58,6 +58,11 @@ impl ForwarderLink {
         self.ledger.is_connected()
     }
 
+    /// See [`Ledger::is_up_to_date`].
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.ledger.is_up_to_date()
+    }
+
     /// Whether the forwarder holds all that the network file and the directory say.
     pub(crate) fn holds_configuration(&self) -> bool {
         self.ledger.holds_configuration()

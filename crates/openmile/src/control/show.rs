@@ -43,6 +43,7 @@ impl Node {
             lsr_id: self.view.lsr_id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             forwarder: self.link.is_connected(),
+            up_to_date: self.link.is_up_to_date(),
             recovering: self.recovering,
             digest: self.network.digest().to_owned(),
             loaded_at: self.loaded_at.into(),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
+use api::Client;
 use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -36,12 +37,17 @@ fn a_million_subscribers() {
             let took = seconds() - begin;
             say(&format!("imported in {took:.1} s"), &head);
             assert!(took < 60.0, "an import takes less than a minute");
+            up_to_date(&client).await;
+            say(&format!("the forwarder has them {:.1} s after the import began", seconds() - begin), &head);
             let control = head.process("control").unwrap();
             kill(control);
             let begin = seconds();
             within("another control", async || client.node().await.ok().filter(|node| node.forwarder)).await;
             let took = seconds() - begin;
             say(&format!("control is back, with all of them, in {took:.1} s after it was killed"), &head);
+            assert!(took < 10.0, "a start takes less than ten seconds");
+            up_to_date(&client).await;
+            say(&format!("the forwarder has confirmed them {:.1} s after it was killed", seconds() - begin), &head);
             let file = fs::metadata(place.state().join("head1/subscribers.redb")).unwrap().len();
             println!("the file has {} MB", file >> 20);
             let page = client.subscribers("subscriber=line-999999").await.unwrap();
@@ -49,6 +55,10 @@ fn a_million_subscribers() {
         });
         head.stop();
     });
+}
+
+async fn up_to_date(client: &Client) {
+    within("the forwarder", async || client.node().await.ok().filter(|node| node.up_to_date)).await;
 }
 
 fn seconds() -> f64 {

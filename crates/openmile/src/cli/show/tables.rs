@@ -49,10 +49,11 @@ fn node(node: &NodeInfo) -> String {
         node.network.clone(),
         node.lsr_id.to_string(),
         node.version.clone(),
-        match (node.forwarder, node.recovering) {
-            (false, _) => "NOT CONNECTED",
-            (true, true) => "recovering",
-            (true, false) => "connected",
+        match node {
+            NodeInfo { forwarder: false, .. } => "NOT CONNECTED",
+            NodeInfo { recovering: true, .. } => "recovering",
+            NodeInfo { up_to_date: false, .. } => "being told",
+            _ => "connected",
         }
         .to_owned(),
         node.digest.get(..16).unwrap_or(&node.digest).to_owned(),
