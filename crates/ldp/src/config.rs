@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use contract::{Fec, Label};
 
-use crate::Owner;
+use crate::{Neighbors, Owner};
 
 /// What a speaker is told at start. [`Config::new`] has the defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +44,8 @@ pub struct Config {
     /// Whether forwarding state survived (the forwarder had entries): peers are told a Recovery Time (RFC 3478 §2), and
     /// [`crate::Event::RecoveryOver`] follows.
     pub restarting: bool,
+    /// Who may be a neighbor, and what is said to and taken from it.
+    pub neighbors: Neighbors,
     /// Whose FECs are: told with each of their labels. A label that a peer says is another's is not used; one that is
     /// said to be nobody's is.
     pub owners: BTreeMap<Fec, Owner>,
@@ -86,6 +88,7 @@ impl Config {
             allocations: Vec::new(),
             dead_labels: Vec::new(),
             restarting: false,
+            neighbors: Neighbors::default(),
             owners: BTreeMap::new(),
             label_hold: Duration::from_secs(30),
             limits: Limits::default(),

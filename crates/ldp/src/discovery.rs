@@ -93,6 +93,13 @@ impl Discovery {
         self.interfaces.get(&id)
     }
 
+    /// Forgets a peer; returns where it was heard.
+    pub(crate) fn forget(&mut self, peer: LdpId) -> Vec<(LdpId, InterfaceId)> {
+        let lost: Vec<_> = self.adjacencies_of(peer).map(|(interface, _)| (peer, interface)).collect();
+        lost.iter().for_each(|key| drop(self.adjacencies.remove(key)));
+        lost
+    }
+
     /// All addresses of all interfaces.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         self.interfaces.values().flat_map(|interface| interface.addresses.iter().copied())

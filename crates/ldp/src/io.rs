@@ -6,7 +6,7 @@ use contract::{Fec, Label};
 use serde::{Deserialize, Serialize};
 use wire::ldp::LdpId;
 
-use crate::Owner;
+use crate::{Owner, Password};
 
 /// An interface that link Hellos are sent from: the kernel's index.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -37,10 +37,20 @@ pub enum Action {
     Connect {
         /// Its name from now on.
         conn: ConnId,
+        /// What to sign it with.
+        password: Option<Password>,
         /// Our transport address.
         local: Ipv4Addr,
         /// The peer's transport address, port 646.
         remote: SocketAddrV4,
+    },
+    /// From now on accept connections from this address only if they are signed with this password (RFC 5036 §2.9), or,
+    /// without one, if they are not signed.
+    Sign {
+        /// A neighbor's transport address.
+        remote: Ipv4Addr,
+        /// Its password.
+        password: Option<Password>,
     },
     /// Receive nothing with a TTL below 255 on this connection (`IP_MINTTL`): both ends agreed on it (RFC 6720 §2.2).
     RequireGtsm {
@@ -134,6 +144,11 @@ pub enum Event {
         fec: Fec,
         /// Whose it is there.
         owner: Owner,
+    },
+    /// A neighbor has bound as many FECs as are kept of it; more are given back. Told once for each session.
+    TooManyBindings {
+        /// Who.
+        peer: LdpId,
     },
     /// A FEC has no label since none is free; it gets one when one is.
     NoFreeLabel {

@@ -22,6 +22,7 @@ mod io;
 mod label_space;
 mod owner;
 mod peer;
+mod policy;
 mod session;
 mod speaker;
 mod view;
@@ -31,6 +32,7 @@ pub use io::{
     Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Role,
 };
 pub use owner::Owner;
+pub use policy::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password};
 pub use speaker::Speaker;
 pub use view::{
     Adjacency, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent, SentState,

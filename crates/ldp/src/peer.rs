@@ -8,7 +8,7 @@ use contract::{Fec, Label, Tick};
 use wire::ldp::{Body, MessageId, MessageType};
 
 use crate::session::Session;
-use crate::{ConnId, DownReason, MessageCounters, Owner, PeerCounters};
+use crate::{ConnId, DownReason, MessageCounters, Owner, Password, PeerCounters};
 
 /// After a refused session the next attempt waits this long, then twice as long each time up to [`MAX_BACKOFF`]
 /// (RFC 5036 §2.5.3).
@@ -40,6 +40,10 @@ pub(crate) struct Peer {
     pub(crate) stale: Option<Stale>,
     pub(crate) last_down: Option<DownReason>,
     pub(crate) counters: PeerCounters,
+    /// The address whose connections must be signed, and with what.
+    pub(crate) signed: Option<(Ipv4Addr, Password)>,
+    /// Whether it has bound as many FECs as are kept of it.
+    pub(crate) at_limit: bool,
 }
 
 /// The way to a session.
@@ -109,6 +113,8 @@ impl Peer {
             stale: None,
             last_down: None,
             counters: PeerCounters::default(),
+            signed: None,
+            at_limit: false,
         }
     }
 

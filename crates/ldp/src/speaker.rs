@@ -5,6 +5,7 @@ mod decide;
 mod discover;
 mod install;
 mod labels;
+mod neighbors;
 mod restart;
 mod show;
 
@@ -49,6 +50,8 @@ pub struct Speaker {
     /// FECs that wait for a free label.
     starving: BTreeSet<Fec>,
     recovery: Option<Recovery>,
+    /// Neighbors that the operator has shut.
+    shut: BTreeSet<Ipv4Addr>,
     /// When an impostor may be told of again.
     impostor_at: Tick,
     stopped: bool,
@@ -75,6 +78,7 @@ impl Speaker {
             touched: BTreeSet::new(),
             starving: BTreeSet::new(),
             recovery: None,
+            shut: BTreeSet::new(),
             impostor_at: now,
             stopped: false,
             actions: VecDeque::new(),

@@ -36,6 +36,8 @@ pub struct Neighbor {
     pub received: usize,
     /// Bindings sent and not withdrawn.
     pub sent: usize,
+    /// Whether it has bound as many FECs as are kept of it.
+    pub at_limit: bool,
     /// Counters since the neighbor was first heard.
     pub counters: PeerCounters,
 }

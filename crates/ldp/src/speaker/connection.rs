@@ -13,7 +13,7 @@ use wire::ldp::{
 use super::Speaker;
 use crate::peer::{Link, MAX_BACKOFF, MIN_BACKOFF, Peer, RETRY, count};
 use crate::session::{Due, Received, Session, Step};
-use crate::{Action, ConnId, DownReason, Event};
+use crate::{Action, ConnId, DownReason, Event, Gtsm};
 
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -53,6 +53,7 @@ impl Speaker {
             self.conns.insert(conn, id);
             self.actions.push_back(Action::Connect {
                 conn,
+                password: peer.signed.as_ref().map(|(_, password)| password.clone()),
                 local: self.config.transport_address,
                 remote: SocketAddrV4::new(peer.transport, PORT),
             });
@@ -96,8 +97,13 @@ impl Speaker {
             .map(|(&conn, _)| conn)
             .collect();
         for conn in conns {
-            if let Some(pending) = self.pending.remove(&conn) {
-                self.accept_of(now, conn, id, &pending.octets);
+            match self.pending.remove(&conn) {
+                // It came before it could be asked to be signed.
+                Some(_) if self.policy(id).is_some_and(|policy| policy.password.is_some()) => {
+                    self.refuse(conn)
+                }
+                Some(pending) => self.accept_of(now, conn, id, &pending.octets),
+                None => {}
             }
         }
     }
@@ -121,7 +127,12 @@ impl Speaker {
     }
 
     fn require_gtsm(&mut self, id: LdpId, conn: ConnId) {
-        if self.config.gtsm && self.peers.get(&id).is_some_and(|peer| peer.gtsm) {
+        let required = match self.policy(id).map(|policy| policy.gtsm).unwrap_or_default() {
+            Gtsm::Negotiated => self.config.gtsm && self.peers.get(&id).is_some_and(|peer| peer.gtsm),
+            Gtsm::Required => true,
+            Gtsm::Off => false,
+        };
+        if required {
             self.actions.push_back(Action::RequireGtsm { conn });
         }
     }
@@ -223,6 +234,7 @@ impl Speaker {
     fn session_up(&mut self, now: Tick, id: LdpId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.counters.sessions += 1;
+        peer.at_limit = false;
         peer.forget_sent();
         let labeled = self.fecs.iter().filter(|(_, entry)| entry.is_labeled()).map(|(&fec, _)| fec);
         peer.dirty.extend(labeled);
@@ -282,7 +294,9 @@ impl Speaker {
     pub(super) fn remove_if_gone(&mut self, id: LdpId) {
         let Some(peer) = self.peers.get(&id) else { return };
         if matches!(peer.link, Link::Idle(_)) && peer.stale.is_none() && !self.discovery.is_heard(id) {
-            self.peers.remove(&id);
+            if let Some((remote, _)) = self.peers.remove(&id).and_then(|peer| peer.signed) {
+                self.actions.push_back(Action::Sign { remote, password: None });
+            }
         }
     }
 

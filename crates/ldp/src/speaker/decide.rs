@@ -198,6 +198,7 @@ impl Speaker {
     fn labeled_next_hops(&mut self, fec: Fec, route: &[NextHop]) -> (Vec<LabeledNextHop>, Option<u8>) {
         let mut labeled = Vec::new();
         let mut hop_counts = Vec::new();
+        let neighbors = &self.config.neighbors;
         for &NextHop { interface, address } in route {
             let can_send = self.resolved.contains(&NextHop { interface, address });
             if !can_send || self.discovery.interface(interface).is_none() {
@@ -207,7 +208,10 @@ impl Speaker {
                 let reached = peer.addresses.contains_key(&address)
                     && peer.is_trusted()
                     && (peer.stale.is_some() || self.discovery.is_heard_on(id, interface));
-                let Some(binding) = peer.received.get_mut(&fec).filter(|_| reached) else { continue };
+                let accepted = neighbors.policy(id.lsr_id).is_some_and(|policy| policy.accept.has(fec));
+                let Some(binding) = peer.received.get_mut(&fec).filter(|_| reached && accepted) else {
+                    continue;
+                };
                 let label = binding.label;
                 let owner = self.config.owners.get(&fec);
                 let other = binding.owner.filter(|other| owner.is_some_and(|owner| owner != other));
@@ -294,6 +298,8 @@ impl Speaker {
     /// told when the forwarder holds its entry, and not again before the peer has released what was withdrawn: its release
     /// names no message.
     pub(super) fn advertise(&mut self, id: LdpId) {
+        let advertised = self.config.neighbors.policy(id.lsr_id).map(|policy| &policy.advertise);
+        let is_advertised = |fec| advertised.is_some_and(|filter| filter.has(fec));
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_operational()) else { return };
         while peer.session().is_some_and(|session| session.outstanding() < WINDOW) {
             if let Some((fec, label)) = peer.unsaid.pop_first() {
@@ -302,7 +308,8 @@ impl Speaker {
             }
             let Some(fec) = peer.dirty.pop_first() else { return };
             let entry = self.fecs.get(&fec);
-            let label = entry.filter(|entry| !entry.withheld.contains(&id)).and_then(|entry| entry.label);
+            let may_know = |entry: &&FecEntry| is_advertised(fec) && !entry.withheld.contains(&id);
+            let label = entry.filter(may_know).and_then(|entry| entry.label);
             let installed = entry.is_some_and(|entry| entry.installed);
             let hop_count = entry.and_then(|entry| entry.hop_count);
             let told = peer.sent.get(&fec).copied();

@@ -40,7 +40,7 @@ impl Speaker {
         if sender.lsr_id == self.local.lsr_id || transport == self.config.transport_address {
             self.impostor(now, interface, source);
         }
-        if !useful || !self.agrees(sender, transport) {
+        if !useful || self.policy(sender).is_none() || !self.agrees(sender, transport) {
             self.counters.hellos_ignored += 1;
             return;
         }
@@ -99,6 +99,7 @@ impl Speaker {
                 peer.backoff = MIN_BACKOFF;
             }
         }
+        self.sign(sender);
         self.adopt(now, sender, transport);
     }
 

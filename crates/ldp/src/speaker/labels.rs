@@ -9,8 +9,8 @@ use wire::ldp::{
 };
 
 use super::Speaker;
-use crate::Owner;
 use crate::peer::{Binding, Peer};
+use crate::{Event, Owner};
 
 impl Speaker {
     /// A message of an operational session.
@@ -51,7 +51,7 @@ impl Speaker {
 
     /// RFC 5036 A.1.2.
     fn label_mapping(&mut self, id: LdpId, name: MessageId, mapping: &LabelMapping) {
-        let limit = self.config.limits.bindings_per_peer;
+        let limit = self.binding_limit(id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         for &prefix in mapping.fecs.prefixes() {
             let fec = Fec(prefix);
@@ -61,6 +61,9 @@ impl Speaker {
                     let about = Some((name, MessageType::LABEL_MAPPING));
                     notify(peer, StatusCode::NO_LABEL_RESOURCES, about);
                     release(peer, fec, Some(mapping.label));
+                    if !std::mem::replace(&mut peer.at_limit, true) {
+                        self.events.push_back(Event::TooManyBindings { peer: id });
+                    }
                     continue;
                 }
                 // LMp.10, 10a: another label than before; the earlier one is used no more. What the peer told before

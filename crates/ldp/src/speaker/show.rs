@@ -39,6 +39,7 @@ impl Speaker {
             addresses: peer.addresses.keys().copied().collect(),
             received: peer.received.len(),
             sent: peer.sent.values().filter(|told| !told.released).count(),
+            at_limit: peer.at_limit,
             counters: peer.counters,
         }
     }

@@ -340,6 +340,7 @@ impl Driver<'_> {
                     assert!(self.conns.remove(&conn).is_some(), "closed once");
                 }
                 Action::RequireGtsm { conn } => assert!(self.conns.contains_key(&conn)),
+                Action::Sign { .. } => {}
                 Action::SendHello { .. } => {}
             }
         }

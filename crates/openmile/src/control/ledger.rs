@@ -195,7 +195,10 @@ impl Ledger {
 
     /// Whether the forwarder has dealt with all that it was to be told.
     pub(crate) fn is_up_to_date(&self) -> bool {
-        self.holds_configuration() && self.unsent.is_empty() && !self.bindings.any() && self.under_way.is_empty()
+        self.holds_configuration()
+            && self.unsent.is_empty()
+            && !self.bindings.any()
+            && self.under_way.is_empty()
     }
 
     /// The next message, if one may go out now. What is learned does not wait for bindings, of which there may be many.

@@ -37,7 +37,7 @@ impl World {
             Action::Connect { conn, remote, .. } => {
                 self.later(LATENCY, What::Connect { from: (node, conn), remote: *remote.ip() });
             }
-            Action::RequireGtsm { .. } => {}
+            Action::RequireGtsm { .. } | Action::Sign { .. } => {}
             Action::Write { conn, octets } => {
                 let end = (node, conn);
                 self.later(LATENCY, What::Written { end, octets: octets.len() });

@@ -47,7 +47,10 @@ fn a_million_subscribers() {
             say(&format!("control is back, with all of them, in {took:.1} s after it was killed"), &head);
             assert!(took < 10.0, "a start takes less than ten seconds");
             up_to_date(&client).await;
-            say(&format!("the forwarder has confirmed them {:.1} s after it was killed", seconds() - begin), &head);
+            say(
+                &format!("the forwarder has confirmed them {:.1} s after it was killed", seconds() - begin),
+                &head,
+            );
             let file = fs::metadata(place.state().join("head1/subscribers.redb")).unwrap().len();
             println!("the file has {} MB", file >> 20);
             let page = client.subscribers("subscriber=line-999999").await.unwrap();
