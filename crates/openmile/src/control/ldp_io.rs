@@ -3,14 +3,14 @@
 //! Each socket is a task that feeds the event loop's bounded queue, so a peer that sends faster than the loop reads is
 //! slowed down by TCP. What is to be written is bounded by the speaker, which is told what was.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ldp::{Action, ConnId, InterfaceId};
+use ldp::{Action, ConnId, InterfaceId, Password};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::{AbortHandle, JoinSet};
@@ -68,8 +68,11 @@ pub(crate) trait LdpTransport {
 /// LDP's sockets.
 pub(crate) struct LdpIo {
     transport: Ipv4Addr,
+    listener: Arc<TcpListener>,
     inputs: mpsc::Sender<Input>,
     hellos: BTreeMap<InterfaceId, HelloSocket>,
+    /// Whose connections should be signed and cannot be.
+    unsigned: BTreeSet<Ipv4Addr>,
     connections: HashMap<ConnId, Connection>,
     /// Accepted connections, each followed by its [`LdpInput::Accepted`].
     accepted: mpsc::Receiver<(ConnId, TcpStream)>,
@@ -99,13 +102,16 @@ impl LdpIo {
     /// Accepts connections from now on; see [`ldp_socket::listen`] for the listener.
     pub(crate) fn new(transport: Ipv4Addr, listener: TcpListener, inputs: mpsc::Sender<Input>) -> Self {
         let mut listening = JoinSet::new();
+        let listener = Arc::new(listener);
         // One: who accepts waits for the event loop.
         let (streams, accepted) = mpsc::channel(1);
-        listening.spawn(accept(listener, streams, inputs.clone()));
+        listening.spawn(accept(Arc::clone(&listener), streams, inputs.clone()));
         Self {
             transport,
+            listener,
             inputs,
             hellos: BTreeMap::new(),
+            unsigned: BTreeSet::new(),
             connections: HashMap::new(),
             accepted,
             conversations: JoinSet::new(),
@@ -114,10 +120,13 @@ impl LdpIo {
     }
 
     /// Reads from a connection that was accepted, from now on.
-    fn adopt(&mut self, conn: ConnId) -> bool {
+    fn adopt(&mut self, conn: ConnId, remote: Ipv4Addr) -> bool {
         let Some((_, stream)) = self.accepted.try_recv().ok().filter(|(name, _)| *name == conn) else {
             return false;
         };
+        if self.unsigned.contains(&remote) {
+            return false;
+        }
         let (commands, receiver) = mpsc::unbounded_channel();
         let task = self.conversations.spawn(converse(stream, conn, receiver, self.inputs.clone()));
         self.connections.insert(conn, Connection { commands, task, established: true });
@@ -163,7 +172,7 @@ impl LdpTransport for LdpIo {
     fn concerns(&mut self, input: &LdpInput) -> bool {
         match input {
             LdpInput::Datagram(interface, ..) => self.hellos.contains_key(interface),
-            LdpInput::Accepted(conn, _) => self.adopt(*conn),
+            LdpInput::Accepted(conn, remote) => self.adopt(*conn, *remote.ip()),
             LdpInput::Connected(conn) => {
                 let connection = self.connections.get_mut(conn);
                 connection.map(|connection| connection.established = true).is_some()
@@ -176,12 +185,21 @@ impl LdpTransport for LdpIo {
     fn act(&mut self, action: Action) {
         match action {
             Action::SendHello { interface, octets } => self.send_hello(interface, &octets),
-            Action::Connect { conn, local, remote } => {
+            Action::Connect { conn, local, remote, password } => {
                 let (commands, receiver) = mpsc::unbounded_channel();
                 debug_assert_eq!(local, self.transport);
-                let task =
-                    self.conversations.spawn(connect(local, remote, conn, receiver, self.inputs.clone()));
+                let ends = (local, remote, password);
+                let task = self.conversations.spawn(connect(ends, conn, receiver, self.inputs.clone()));
                 self.connections.insert(conn, Connection { commands, task, established: false });
+            }
+            Action::Sign { remote, password } => {
+                self.unsigned.remove(&remote);
+                if let Err(error) = ldp_socket::sign(&*self.listener, remote, password.as_ref()) {
+                    tracing::error!(
+                        "LDP connections with {remote} cannot be signed, and none is accepted: {error}"
+                    );
+                    self.unsigned.insert(remote);
+                }
             }
             Action::RequireGtsm { conn } => self.command(conn, Command::RequireGtsm),
             Action::Write { conn, octets } => self.command(conn, Command::Write(octets)),
@@ -207,7 +225,7 @@ impl LdpTransport for LdpIo {
 }
 
 async fn accept(
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     streams: mpsc::Sender<(ConnId, TcpStream)>,
     inputs: mpsc::Sender<Input>,
 ) {
@@ -254,8 +272,7 @@ async fn receive(socket: Arc<UdpSocket>, interface: InterfaceId, inputs: mpsc::S
 }
 
 async fn connect(
-    local: Ipv4Addr,
-    remote: SocketAddrV4,
+    (local, remote, password): (Ipv4Addr, SocketAddrV4, Option<Password>),
     conn: ConnId,
     commands: UnboundedReceiver<Command>,
     inputs: mpsc::Sender<Input>,
@@ -264,6 +281,9 @@ async fn connect(
         let socket = TcpSocket::new_v4()?;
         ldp_socket::session_options(&socket)?;
         socket.bind(SocketAddr::from((local, 0)))?;
+        if password.is_some() {
+            ldp_socket::sign(&socket, *remote.ip(), password.as_ref())?;
+        }
         socket.connect(SocketAddr::V4(remote)).await
     };
     match timeout(CONNECT_TIME, attempt).await {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
-use ldp::InterfaceId;
+use ldp::{InterfaceId, Password};
 use rustix::net::sockopt;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -69,4 +69,62 @@ pub(crate) fn require_gtsm(stream: &TcpStream) -> io::Result<()> {
         )
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The kernel's `tcp_md5sig` (tcp(7)).
+#[repr(C)]
+struct TcpMd5Sig {
+    address: libc::sockaddr_storage,
+    flags: u8,
+    prefix_len: u8,
+    key_len: u16,
+    interface: libc::c_int,
+    key: [u8; Password::MAX_LEN],
+}
+
+/// Signs what goes to and comes from this address (RFC 2385), or not any more: what is not signed so is dropped by the
+/// kernel.
+#[expect(unsafe_code, reason = "no crate offers TCP_MD5SIG")]
+pub(crate) fn sign(socket: &impl AsFd, remote: Ipv4Addr, password: Option<&Password>) -> io::Result<()> {
+    // SAFETY: zero is a value of each of its fields.
+    let mut option: TcpMd5Sig = unsafe { std::mem::zeroed() };
+    let octets = password.map_or(&[][..], Password::octets);
+    option.key_len = octets.len() as u16;
+    option.key.iter_mut().zip(octets).for_each(|(place, octet)| *place = *octet);
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: 0,
+        sin_addr: libc::in_addr { s_addr: u32::from(remote).to_be() },
+        sin_zero: [0; 8],
+    };
+    // SAFETY: a `sockaddr_storage` holds any address and is aligned for it.
+    unsafe { (&raw mut option.address).cast::<libc::sockaddr_in>().write(address) };
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the value outlives the call.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_MD5SIG,
+            (&raw const option).cast(),
+            size_of_val(&option) as libc::socklen_t,
+        )
+    };
+    match done {
+        0 => Ok(()),
+        // There was none to take away.
+        _ if password.is_none() && io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the kernel has it.
+    #[test]
+    fn the_option_has_the_kernels_layout() {
+        assert_eq!(size_of::<TcpMd5Sig>(), 216);
+        assert_eq!(std::mem::offset_of!(TcpMd5Sig, key), 136);
+    }
 }

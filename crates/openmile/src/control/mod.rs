@@ -102,19 +102,22 @@ async fn live(prepared: Prepared, mut herald: Herald, hangup: Signal, stop: &mut
     let mut tasks = JoinSet::new();
     let begun = prepared.begin(sender, &mut tasks);
     let mut later = Vec::new();
-    let inherited = {
-        let mut asking = pin!(forwarder_link::Inherited::ask(&mut inputs, &mut later));
+    let ((parts, reloader), inherited) = {
+        let making = async {
+            let inherited = forwarder_link::Inherited::ask(&mut inputs, &mut later).await;
+            let inherited = inherited.ok_or_else(|| miette!("all of control's tasks have ended"))?;
+            Ok::<_, miette::Report>((begun.with(&inherited.0, hangup).await?, inherited))
+        };
+        let mut making = pin!(making);
         loop {
             tokio::select! {
-                inherited = &mut asking => break inherited,
+                made = &mut making => break made?,
                 ended = tasks.join_next() => return Err(task_ended(ended)),
                 () = stop.asked() => return Ok(()),
                 () = herald.asked() => herald.alive(),
             }
         }
     };
-    let inherited = inherited.ok_or_else(|| miette!("all of control's tasks have ended"))?;
-    let (parts, reloader) = begun.with(&inherited.0, hangup)?;
     tasks.spawn(reloader.run());
     let mut node = Node::new(now(), parts, inherited);
     for input in later {

@@ -208,7 +208,7 @@ impl Prepared {
 
 impl Begun {
     /// The ports keep the numbers that they have at the forwarder.
-    pub(crate) fn with(self, inherited: &Inherited, hangup: Signal) -> Result<(Parts, Reloader)> {
+    pub(crate) async fn with(self, inherited: &Inherited, hangup: Signal) -> Result<(Parts, Reloader)> {
         let held = inherited.changes.iter().filter_map(|change| match change {
             Change::Port(id, config) => config.clone().map(|config| (*id, config)),
             _ => None,
@@ -218,14 +218,21 @@ impl Begun {
         let view = view.ok_or_else(|| StartError::NoSuchNode(self.node.clone()))?;
         // Circuits are named by ports' numbers, so that subscribers come after these.
         let facts = self.site.facts(&view);
-        let stored = Stored::open(&self.site, &view, &facts, self.state);
+        let subscribers = self.site.subscribers_digest();
+        let (site, state) = (self.site, self.state);
+        // A million subscribers take seconds, in which the supervisor is to be answered.
+        let reading = move || {
+            let stored = Stored::open(&site, &view, &facts, state);
+            (stored, view, facts)
+        };
+        let (stored, view, facts) = tokio::task::spawn_blocking(reading).await.into_diagnostic()?;
         let (directory, desk) = stored.begin(&self.node, facts, &self.inputs).into_diagnostic()?;
         self.interest.send_replace(Interest::of(&view));
         let reloader = Reloader {
             file: self.file,
             network: network.clone(),
             view: view.clone(),
-            subscribers: self.site.subscribers_digest(),
+            subscribers,
             netlink: self.netlink,
             inputs: self.inputs,
             interest: self.interest,

@@ -36,6 +36,11 @@ impl Node {
                     peer.lsr_id
                 ));
             }
+            Said::TooManyBindings { peer } => self.events.alarm(format!(
+                "{} binds more FECs than are kept of a neighbor: the rest is given back. After a remedy: openmile ldp \
+                 clear {}",
+                peer.lsr_id, peer.lsr_id
+            )),
             Said::NoFreeLabel { fec } => {
                 let name = self.fec_name(fec);
                 self.events.alarm(format!("no label is free for {name}"));
