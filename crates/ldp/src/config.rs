@@ -66,6 +66,9 @@ pub struct Limits {
     pub bindings_per_peer: usize,
     /// Addresses kept of one peer; more are ignored.
     pub addresses_per_peer: usize,
+    /// FECs decided again in one call, at least one, when something happens to a neighbor or an interface that concerns
+    /// many. The others follow in further calls, between which other neighbors are heard and told.
+    pub decisions: usize,
     /// Octets written to a connection and not yet reported by [`crate::Speaker::handle_written`]; a peer that makes
     /// them exceed this is closed.
     pub outbound: usize,
@@ -103,6 +106,7 @@ impl Default for Limits {
             pending_connections: 64,
             bindings_per_peer: 1 << 18,
             addresses_per_peer: 4096,
+            decisions: 1024,
             outbound: 1 << 20,
         }
     }

@@ -11,6 +11,9 @@ use std::time::Duration;
 use contract::{Fec, Label, Tick};
 use wire::ldp::LdpId;
 
+/// Each label that becomes free may be given to a FEC that waits for one: that is decided at once.
+const FREED_AT_ONCE: usize = 1024;
+
 /// The platform's label space. A label is not given to another FEC before every peer that was told of it has released it
 /// or is gone, and a hold time has passed since.
 ///
@@ -23,7 +26,9 @@ pub(crate) struct LabelSpace {
     /// Labels that a restart took out of turn: they are not fresh.
     reserved: BTreeSet<Label>,
     taken: BTreeMap<Label, Taken>,
-    leases: BTreeMap<LdpId, Tick>,
+    /// Those of them that stand for nothing any more but may still be used by a peer.
+    retired: BTreeSet<Label>,
+    holders: BTreeMap<LdpId, Holder>,
     /// Released by all, with the time from which they may be used again.
     resting: VecDeque<(Tick, Label)>,
     recycled: VecDeque<Label>,
@@ -35,17 +40,28 @@ pub(crate) struct LabelSpace {
 #[derive(Debug)]
 struct Taken {
     fec: Fec,
-    /// Peers that may send packets with it.
-    holders: BTreeMap<LdpId, Holds>,
-    retired: bool,
+    /// How many peers may send packets with it.
+    holders: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Holds {
+/// The labels that a peer may send packets with.
+#[derive(Debug, Default)]
+struct Holder {
     /// Until it says that it does not.
-    Session,
-    /// Until its lease ends.
-    Lease,
+    by_session: BTreeSet<Label>,
+    /// Until the lease ends.
+    leased: BTreeSet<Label>,
+    lease: Option<Tick>,
+}
+
+impl Holder {
+    fn holds(&self, label: Label) -> bool {
+        self.by_session.contains(&label) || self.leased.contains(&label)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.by_session.is_empty() && self.leased.is_empty() && self.lease.is_none()
+    }
 }
 
 impl LabelSpace {
@@ -59,7 +75,8 @@ impl LabelSpace {
             fresh: (first, count),
             reserved: BTreeSet::new(),
             taken: BTreeMap::new(),
-            leases: BTreeMap::new(),
+            retired: BTreeSet::new(),
+            holders: BTreeMap::new(),
             resting: VecDeque::new(),
             recycled: VecDeque::new(),
             freed: Vec::new(),
@@ -74,14 +91,14 @@ impl LabelSpace {
             return false;
         }
         self.reserved.insert(label);
-        self.taken.insert(label, Taken { fec, holders: BTreeMap::new(), retired: false });
+        self.taken.insert(label, Taken { fec, holders: 0 });
         true
     }
 
     /// A label for this FEC; `None` if none is free.
     pub(crate) fn allocate(&mut self, fec: Fec) -> Option<Label> {
         let label = self.next_free()?;
-        self.taken.insert(label, Taken { fec, holders: BTreeMap::new(), retired: false });
+        self.taken.insert(label, Taken { fec, holders: 0 });
         Some(label)
     }
 
@@ -91,7 +108,8 @@ impl LabelSpace {
             let next = if value >= *self.range.end() { *self.range.start() } else { value + 1 };
             self.fresh = (next, left - 1);
             match Label::new(value) {
-                Ok(label) if !self.reserved.contains(&label) => return Some(label),
+                // Each is passed over once.
+                Ok(label) if !self.reserved.remove(&label) => return Some(label),
                 _ => {}
             }
         }
@@ -101,46 +119,48 @@ impl LabelSpace {
     /// A peer was told of the label.
     pub(crate) fn hold(&mut self, label: Label, peer: LdpId) {
         if let Some(taken) = self.taken.get_mut(&label) {
-            taken.holders.insert(peer, Holds::Session);
+            let holder = self.holders.entry(peer).or_default();
+            let leased = holder.leased.remove(&label);
+            if holder.by_session.insert(label) && !leased {
+                taken.holders += 1;
+            }
         }
     }
 
     /// A peer says that it does not use the label.
     pub(crate) fn release(&mut self, now: Tick, label: Label, peer: LdpId) {
-        if let Some(taken) = self.taken.get_mut(&label)
-            && taken.holders.get(&peer) == Some(&Holds::Session)
-        {
-            taken.holders.remove(&peer);
-            self.rest(now, label);
+        if self.holders.get_mut(&peer).is_some_and(|holder| holder.by_session.remove(&label)) {
+            self.let_go(now, label);
+            self.forget_if_idle(peer);
         }
     }
 
     /// A peer is gone for good, its forwarding too.
     pub(crate) fn release_all(&mut self, now: Tick, peer: LdpId) {
-        self.leases.remove(&peer);
-        self.drop_holder(now, peer, |_| true);
+        if let Some(holder) = self.holders.remove(&peer) {
+            holder.by_session.into_iter().chain(holder.leased).for_each(|label| self.let_go(now, label));
+        }
     }
 
     /// A peer's session is lost: what it holds it holds until then.
     pub(crate) fn lease_all(&mut self, peer: LdpId, until: Tick) {
-        for taken in self.taken.values_mut() {
-            if let Some(holds) = taken.holders.get_mut(&peer) {
-                *holds = Holds::Lease;
-            }
-        }
-        self.leases.insert(peer, until);
+        let holder = self.holders.entry(peer).or_default();
+        holder.leased.append(&mut holder.by_session);
+        holder.lease = Some(until);
     }
 
     /// A peer's session is back: what it holds from before it holds until then.
     pub(crate) fn renew_lease(&mut self, peer: LdpId, until: Tick) {
-        if let Some(lease) = self.leases.get_mut(&peer) {
+        if let Some(lease) = self.holders.get_mut(&peer).and_then(|holder| holder.lease.as_mut()) {
             *lease = until;
         }
     }
 
     /// The peers that may send packets by the label.
     pub(crate) fn holders(&self, label: Label) -> impl Iterator<Item = LdpId> {
-        self.taken.get(&label).into_iter().flat_map(|taken| taken.holders.keys().copied())
+        let held = self.taken.get(&label).is_some_and(|taken| taken.holders > 0);
+        let holders = self.holders.iter().filter(move |_| held);
+        holders.filter(move |(_, holder)| holder.holds(label)).map(|(&peer, _)| peer)
     }
 
     /// The labels that stand for nothing any more and that no peer uses, since it was last asked.
@@ -150,57 +170,69 @@ impl LabelSpace {
 
     /// The labels that stand for nothing any more but that a peer may still use, with the FECs that they stood for.
     pub(crate) fn retired_of(&self, peer: LdpId) -> impl Iterator<Item = (Fec, Label)> {
-        let held = self.taken.iter().filter(move |(_, t)| t.retired && t.holders.contains_key(&peer));
-        held.map(|(&label, taken)| (taken.fec, label))
+        let holder = self.holders.get(&peer);
+        let held = self.retired.iter().filter(move |&&label| holder.is_some_and(|h| h.holds(label)));
+        held.filter_map(|&label| Some((self.taken.get(&label)?.fec, label)))
     }
 
-    fn drop_holder(&mut self, now: Tick, peer: LdpId, which: impl Fn(Holds) -> bool) {
-        let held = self.taken.iter_mut().filter_map(|(&label, taken)| {
-            let drops = taken.holders.get(&peer).is_some_and(|&holds| which(holds));
-            drops.then(|| taken.holders.remove(&peer)).map(|_| label)
-        });
-        for label in held.collect::<Vec<_>>() {
+    fn let_go(&mut self, now: Tick, label: Label) {
+        if let Some(taken) = self.taken.get_mut(&label) {
+            taken.holders = taken.holders.saturating_sub(1);
             self.rest(now, label);
         }
     }
 
     /// The label stands for nothing any more; whoever was told of it must release it.
     pub(crate) fn retire(&mut self, now: Tick, label: Label) {
-        if let Some(taken) = self.taken.get_mut(&label) {
-            taken.retired = true;
+        if self.taken.contains_key(&label) {
+            self.retired.insert(label);
             self.rest(now, label);
         }
     }
 
     fn rest(&mut self, now: Tick, label: Label) {
-        if self.taken.get(&label).is_some_and(|taken| taken.retired && taken.holders.is_empty()) {
+        if self.taken.get(&label).is_some_and(|taken| taken.holders == 0) && self.retired.remove(&label) {
             self.taken.remove(&label);
             self.freed.push(label);
             self.resting.push_back((now + self.hold, label));
         }
     }
 
-    /// Ends leases and frees what has rested long enough; whether anything is free that was not.
-    pub(crate) fn handle_timeout(&mut self, now: Tick) -> bool {
+    /// Ends leases and frees what has rested long enough, [`FREED_AT_ONCE`] labels at most; how many are free that were not.
+    pub(crate) fn handle_timeout(&mut self, now: Tick) -> usize {
+        let due = |holder: &Holder| holder.lease.is_some_and(|until| until <= now);
         let ended: Vec<LdpId> =
-            self.leases.iter().filter(|(_, until)| **until <= now).map(|(&peer, _)| peer).collect();
+            self.holders.iter().filter(|(_, holder)| due(holder)).map(|(&peer, _)| peer).collect();
         for peer in ended {
-            self.leases.remove(&peer);
-            self.drop_holder(now, peer, |holds| holds == Holds::Lease);
+            let Some(holder) = self.holders.get_mut(&peer) else { continue };
+            holder.lease = None;
+            for label in std::mem::take(&mut holder.leased) {
+                self.let_go(now, label);
+            }
+            self.forget_if_idle(peer);
         }
-        let mut freed = false;
-        while let Some(&(_, label)) = self.resting.front().filter(|(at, _)| *at <= now) {
+        let mut freed = 0;
+        while freed < FREED_AT_ONCE
+            && let Some(&(_, label)) = self.resting.front().filter(|(at, _)| *at <= now)
+        {
             self.resting.pop_front();
             if self.range.contains(&label.value()) {
                 self.recycled.push_back(label);
             }
-            freed = true;
+            freed += 1;
         }
         freed
     }
 
+    fn forget_if_idle(&mut self, peer: LdpId) {
+        if self.holders.get(&peer).is_some_and(Holder::is_idle) {
+            self.holders.remove(&peer);
+        }
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
-        self.resting.front().map(|&(at, _)| at).into_iter().chain(self.leases.values().copied()).min()
+        let leases = self.holders.values().filter_map(|holder| holder.lease);
+        self.resting.front().map(|&(at, _)| at).into_iter().chain(leases).min()
     }
 }
 
@@ -236,9 +268,9 @@ mod tests {
         space.release_all(Tick(2), peer(2));
         let free = Tick(2) + Duration::from_secs(30);
         assert_eq!(space.poll_timeout(), Some(free));
-        assert!(!space.handle_timeout(Tick(free.0 - 1)));
+        assert_eq!(space.handle_timeout(Tick(free.0 - 1)), 0);
         assert_eq!(space.allocate(fec(3)), None);
-        assert!(space.handle_timeout(free));
+        assert_eq!(space.handle_timeout(free), 1);
         assert_eq!(space.allocate(fec(3)), Some(label(17)));
     }
 
@@ -271,10 +303,10 @@ mod tests {
         assert_eq!(space.retired_of(peer(1)).collect::<Vec<_>>(), [(fec(1), label(16))]);
         space.release(Tick(2), label(16), peer(1));
         space.renew_lease(peer(1), Tick(50));
-        assert!(!space.handle_timeout(Tick(49)));
+        assert_eq!(space.handle_timeout(Tick(49)), 0);
         assert_eq!(space.allocate(fec(2)), None);
         assert_eq!(space.poll_timeout(), Some(Tick(50)));
-        assert!(space.handle_timeout(Tick(50)));
+        assert_eq!(space.handle_timeout(Tick(50)), 1);
         assert_eq!(space.allocate(fec(2)), Some(label(16)));
     }
 }

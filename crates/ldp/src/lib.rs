@@ -16,6 +16,7 @@
 //! Downstream unsolicited, liberal retention, ordered control; LDP over IPv4; only host prefixes (/32) are switched, and
 //! only with real labels.
 
+mod bindings;
 mod config;
 mod discovery;
 mod io;

@@ -5,10 +5,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
-use wire::ldp::{Body, MessageId, MessageType};
+use wire::ldp::{Body, LabelRelease, MessageId, MessageType};
 
+use crate::bindings::Bindings;
 use crate::session::Session;
-use crate::{ConnId, DownReason, MessageCounters, Owner, Password, PeerCounters};
+use crate::{ConnId, DownReason, MessageCounters, Password, PeerCounters};
 
 /// After a refused session the next attempt waits this long, then twice as long each time up to [`MAX_BACKOFF`]
 /// (RFC 5036 §2.5.3).
@@ -27,12 +28,16 @@ pub(crate) struct Peer {
     pub(crate) backoff: Duration,
     /// Its interface addresses; `true`: from an earlier session.
     pub(crate) addresses: BTreeMap<Ipv4Addr, bool>,
-    pub(crate) received: BTreeMap<Fec, Binding>,
+    pub(crate) received: Bindings,
     pub(crate) sent: BTreeMap<Fec, Told>,
+    /// Sent, and released of its own accord.
+    pub(crate) released: BTreeMap<Fec, Told>,
     /// Withdrawn and not released yet.
     pub(crate) withdrawn: BTreeSet<(Fec, Label)>,
     /// Labels of an earlier session that were withdrawn since; it is to be told.
     pub(crate) unsaid: BTreeSet<(Fec, Label)>,
+    /// Answers to wildcards, which go when all that follows from those has been decided.
+    pub(crate) answers: Vec<LabelRelease>,
     /// FECs of which it may have to be told something.
     pub(crate) dirty: BTreeSet<Fec>,
     /// Requests that have not been answered.
@@ -57,24 +62,11 @@ pub(crate) enum Link {
     Session(Box<Session>),
 }
 
-/// A binding received.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Binding {
-    pub(crate) label: Label,
-    pub(crate) hop_count: Option<u8>,
-    /// Whose the FEC is, if the peer said so.
-    pub(crate) owner: Option<Owner>,
-    pub(crate) stale: bool,
-    /// Whether it was said why it cannot be used: a null label, or another owner.
-    pub(crate) alarmed: bool,
-}
-
 /// A binding sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Told {
     pub(crate) label: Label,
     pub(crate) hop_count: Option<u8>,
-    pub(crate) released: bool,
 }
 
 /// What was kept of a session that was lost (RFC 3478 §3.3).
@@ -104,10 +96,12 @@ impl Peer {
             link: Link::Idle(now),
             backoff: MIN_BACKOFF,
             addresses: BTreeMap::new(),
-            received: BTreeMap::new(),
+            received: Bindings::default(),
             sent: BTreeMap::new(),
+            released: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
             unsaid: BTreeSet::new(),
+            answers: Vec::new(),
             dirty: BTreeSet::new(),
             requests: BTreeMap::new(),
             stale: None,
@@ -152,10 +146,18 @@ impl Peer {
     /// Forgets what it was told; it is told anew when there is a session.
     pub(crate) fn forget_sent(&mut self) {
         self.sent.clear();
+        self.released.clear();
         self.withdrawn.clear();
         self.unsaid.clear();
+        self.answers.clear();
         self.dirty.clear();
         self.requests.clear();
+    }
+
+    /// What it was told of a FEC, whether or not it gave it back, and whether it did.
+    pub(crate) fn told(&self, fec: Fec) -> Option<(Told, bool)> {
+        let kept = self.sent.get(&fec).map(|&told| (told, false));
+        kept.or_else(|| self.released.get(&fec).map(|&told| (told, true)))
     }
 
     /// The withdrawn labels of a FEC that a release of `label` (`None`: of all) is about.

@@ -1,5 +1,6 @@
 //! The speaker: everything that happens comes in here, and what follows from it is polled here.
 
+mod by_hop;
 mod connection;
 mod decide;
 mod discover;
@@ -20,8 +21,9 @@ use crate::discovery::Discovery;
 use crate::label_space::LabelSpace;
 use crate::peer::Peer;
 use crate::{Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop, Owner};
+use by_hop::ByHop;
 use connection::Pending;
-use decide::FecEntry;
+use decide::{FecEntry, Kept};
 use restart::Recovery;
 
 /// An LDP speaker without I/O: `handle_*` in, `poll_*` out.
@@ -42,8 +44,11 @@ pub struct Speaker {
     fecs: BTreeMap<Fec, FecEntry>,
     /// Next hops that frames can be sent to.
     resolved: BTreeSet<NextHop>,
-    /// FECs that are on the way that they had before until their new one is complete, and until when at most.
-    kept: BTreeMap<Fec, Tick>,
+    by_hop: ByHop,
+    /// Who told which address.
+    stations: BTreeSet<(Ipv4Addr, LdpId)>,
+    /// FECs that are on the way that they had before until their new one is complete.
+    kept: Kept,
     labels: LabelSpace,
     /// FECs to be decided again before the handler returns.
     touched: BTreeSet<Fec>,
@@ -73,7 +78,9 @@ impl Speaker {
             next_hello_id: 1,
             fecs: BTreeMap::new(),
             resolved: BTreeSet::new(),
-            kept: BTreeMap::new(),
+            by_hop: ByHop::default(),
+            stations: BTreeSet::new(),
+            kept: Kept::default(),
             labels: LabelSpace::new(&config.label_range, config.first_label, config.label_hold),
             touched: BTreeSet::new(),
             starving: BTreeSet::new(),
@@ -104,7 +111,7 @@ impl Speaker {
         self.discovery.interface_up(now, interface, name, addresses);
         self.tell_addresses(&before);
         if is_new {
-            self.touch_all();
+            self.touch_interface(interface);
         }
         self.send_hellos(now);
         self.settle(now);
@@ -116,7 +123,7 @@ impl Speaker {
         let lost = self.discovery.interface_down(interface);
         self.tell_addresses(&before);
         self.adjacencies_lost(now, lost.into_iter().map(|peer| (peer, interface)).collect());
-        self.touch_all();
+        self.touch_interface(interface);
         self.settle(now);
     }
 
@@ -190,7 +197,7 @@ impl Speaker {
     pub fn handle_next_hop(&mut self, now: Tick, next_hop: NextHop, resolved: bool) {
         let changed = if resolved { self.resolved.insert(next_hop) } else { self.resolved.remove(&next_hop) };
         if changed {
-            self.touch_by(next_hop);
+            self.by_hop.touch(|hop| hop == next_hop);
             self.settle(now);
         }
     }
@@ -224,8 +231,8 @@ impl Speaker {
         self.connection_timeouts(now);
         self.stale_timeouts(now);
         self.kept_timeouts(now);
-        if self.labels.handle_timeout(now) {
-            self.touched.append(&mut self.starving);
+        for _ in 0..self.labels.handle_timeout(now) {
+            self.touched.extend(self.starving.pop_first());
         }
         self.recovery_timeout(now);
         self.settle(now);
@@ -242,7 +249,8 @@ impl Speaker {
         self.settle(now);
     }
 
-    /// When to call [`Self::handle_timeout`].
+    /// When to call [`Self::handle_timeout`]; a time that is past: at once, since there is more to do than one call does
+    /// ([`crate::Limits::decisions`]).
     pub fn poll_timeout(&self) -> Option<Tick> {
         if self.stopped {
             return None;
@@ -251,7 +259,9 @@ impl Speaker {
             self.discovery.poll_timeout(),
             self.labels.poll_timeout(),
             self.recovery.as_ref().map(Recovery::deadline),
-            self.kept.values().copied().min(),
+            self.kept.poll_timeout(),
+            // There is more to decide: at once.
+            (!self.by_hop.is_settled()).then_some(Tick(0)),
         ];
         let pending = self.pending.values().map(|pending| pending.deadline);
         let peers = self.peers.iter().filter_map(|(&id, peer)| self.peer_timeout(id, peer));
@@ -270,15 +280,20 @@ impl Speaker {
 
     /// Decides what is to be decided, tells the peers, opens what is to be opened, and hands out what is to be written.
     fn settle(&mut self, now: Tick) {
-        self.decide_touched(now);
-        self.check_recovery(now);
         self.connect_due(now);
-        self.flush(now);
-        // A peer that was given up for not reading may have changed what others are to be told.
-        while !self.touched.is_empty() {
+        let mut left = self.config.limits.decisions.max(1);
+        // More than once: a peer that is given up for not reading changes what others are to be told.
+        loop {
+            let some = self.by_hop.take(left);
+            left = left.saturating_sub(some.len());
+            self.touched.extend(some);
             self.decide_touched(now);
             self.flush(now);
+            if self.touched.is_empty() && (left == 0 || self.by_hop.is_settled()) {
+                break;
+            }
         }
+        self.check_recovery(now);
         self.tell_freed();
     }
 

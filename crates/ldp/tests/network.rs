@@ -256,6 +256,10 @@ fn any_history(seed: u64) {
         node.config.label_range = contract::Label::FIRST_UNRESERVED..=contract::Label::new(36).unwrap();
         node.config.label_hold = Duration::from_millis(1);
     }
+    for node in &mut world.nodes {
+        // Seldom all at once, so that other things happen in between.
+        node.config.limits.decisions = [1, 2, 1024][choice.below(3)];
+    }
     world.start_all();
     world.hello_loss_percent = choice.below(30);
     for _ in 0..40 {

@@ -241,7 +241,7 @@ impl Speaker {
         self.events.push_back(Event::SessionUp { peer: id });
         self.tell_all_addresses(id);
         self.peer_returned(now, id);
-        self.touch_all();
+        self.touch_peer(id);
     }
 
     /// Ends a session, an attempt at one, or (if the peer is heard no more) the peer. What we say ourselves is notified;

@@ -5,6 +5,7 @@
 //! peers have the label if the FEC has one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
@@ -12,7 +13,7 @@ use wire::ldp::{Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageId};
 
 use super::Speaker;
 use crate::peer::{Peer, Told};
-use crate::{Event, FecState, LabeledNextHop, NextHop, Owner, Role};
+use crate::{Event, FecState, InterfaceId, LabeledNextHop, NextHop, Owner, Role};
 
 /// Label Mappings are held back while so many octets wait for a peer: what it is told is then as new as can be, and what
 /// it does not take costs no memory.
@@ -23,6 +24,10 @@ const WINDOW: usize = 64 * 1024;
 /// interval of 5 s, and tells its labels at once; three intervals are what discovery allows for lost Hellos, too. A new
 /// way that is not complete by then is no way, and upstream is to know.
 pub(super) const KEEP: Duration = Duration::from_secs(15);
+
+/// The least and the greatest LDP identifier.
+const NOBODY: LdpId = LdpId { lsr_id: Ipv4Addr::UNSPECIFIED, label_space: 0 };
+const EVERYBODY: LdpId = LdpId { lsr_id: Ipv4Addr::BROADCAST, label_space: u16::MAX };
 
 /// A FEC that is routed, ends here, or had a label before a restart.
 #[derive(Debug, Default)]
@@ -73,8 +78,52 @@ impl FecEntry {
         told.map(|hop| NextHop { interface: hop.interface, address: hop.address }).collect()
     }
 
+    /// The next hops by which it is found when something happens to them.
+    fn hops(&self) -> Vec<NextHop> {
+        let mut hops = self.route.clone();
+        hops.extend(self.before.0.iter().filter(|hop| !self.route.contains(hop)));
+        hops
+    }
+
     fn is_idle(&self) -> bool {
         !self.egress && self.route.is_empty() && self.label.is_none() && self.preserved.is_none()
+    }
+}
+
+/// FECs that are on the way that they had before, and until when at most.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    by_fec: BTreeMap<Fec, Tick>,
+    by_time: BTreeSet<(Tick, Fec)>,
+}
+
+impl Kept {
+    fn insert(&mut self, fec: Fec, until: Tick) {
+        self.remove(fec);
+        self.by_fec.insert(fec, until);
+        self.by_time.insert((until, fec));
+    }
+
+    fn remove(&mut self, fec: Fec) {
+        if let Some(until) = self.by_fec.remove(&fec) {
+            self.by_time.remove(&(until, fec));
+        }
+    }
+
+    fn contains(&self, fec: Fec) -> bool {
+        self.by_fec.contains_key(&fec)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Fec> {
+        self.by_fec.keys().copied()
+    }
+
+    fn due(&self, now: Tick) -> impl Iterator<Item = Fec> {
+        self.by_time.iter().take_while(move |(until, _)| *until <= now).map(|&(_, fec)| fec)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Tick> {
+        self.by_time.first().map(|&(until, _)| until)
     }
 }
 
@@ -88,15 +137,24 @@ impl Speaker {
         let mut route = next_hops.to_vec();
         route.sort_unstable();
         route.dedup();
-        let is_kept = self.kept.contains_key(&fec);
+        let is_kept = self.kept.contains(fec);
         let entry = self.fecs.entry(fec).or_default();
+        let hops = entry.hops();
         let in_use = entry.in_use();
         // One that is kept already is kept no longer for that.
         if entry.route != route && !in_use.is_empty() && !is_kept {
             entry.before = (in_use, now + KEEP);
         }
         entry.route = route;
+        self.reindex(fec, &hops);
         self.touched.insert(fec);
+    }
+
+    /// A FEC's next hops, which were these, are others now.
+    fn reindex(&mut self, fec: Fec, before: &[NextHop]) {
+        let after = self.fecs.get(&fec).map(FecEntry::hops).unwrap_or_default();
+        before.iter().filter(|hop| !after.contains(hop)).for_each(|&hop| self.by_hop.remove(hop, fec));
+        after.iter().filter(|hop| !before.contains(hop)).for_each(|&hop| self.by_hop.insert(hop, fec));
     }
 
     pub(super) fn egress(&mut self, fec: Fec, live: bool) {
@@ -104,19 +162,20 @@ impl Speaker {
         self.touched.insert(fec);
     }
 
-    pub(super) fn touch_all(&mut self) {
-        self.touched.extend(self.fecs.keys());
+    /// FECs that go out by this interface are to be decided again.
+    pub(super) fn touch_interface(&mut self, interface: InterfaceId) {
+        self.by_hop.touch(|hop| hop.interface == interface);
     }
 
-    /// Touches the FECs that are routed to this next hop, or go there.
-    pub(super) fn touch_by(&mut self, next_hop: NextHop) {
-        let by = |entry: &FecEntry| entry.route.contains(&next_hop) || entry.before.0.contains(&next_hop);
-        let fecs = self.fecs.iter().filter(|(_, entry)| by(entry)).map(|(&fec, _)| fec);
-        self.touched.extend(fecs.collect::<Vec<_>>());
+    /// FECs that are routed to this peer are to be decided again: call it while its addresses are known.
+    pub(super) fn touch_peer(&mut self, id: LdpId) {
+        if let Some(peer) = self.peers.get(&id) {
+            self.by_hop.touch(|hop| peer.addresses.contains_key(&hop.address));
+        }
     }
 
     pub(super) fn kept_timeouts(&mut self, now: Tick) {
-        self.touched.extend(self.kept.iter().filter(|(_, until)| **until <= now).map(|(&fec, _)| fec));
+        self.touched.extend(self.kept.due(now).take(self.config.limits.decisions.max(1)));
     }
 
     pub(super) fn decide_touched(&mut self, now: Tick) {
@@ -132,7 +191,7 @@ impl Speaker {
         let (next_hops, hop_count) = match self.labeled_next_hops(fec, &route) {
             (none, _) if none.is_empty() && !route.is_empty() => self.keep(now, fec),
             complete => {
-                self.kept.remove(&fec);
+                self.kept.remove(fec);
                 self.withhold(fec, BTreeSet::new());
                 complete
             }
@@ -145,7 +204,9 @@ impl Speaker {
         let changed = entry.told != something;
         entry.told = something;
         if entry.is_idle() {
+            let hops = entry.hops();
             self.fecs.remove(&fec);
+            self.reindex(fec, &hops);
         }
         if changed {
             self.events.push_back(Event::Fec(state));
@@ -161,7 +222,7 @@ impl Speaker {
         let (before, until) = before.filter(|(_, until)| *until > now).unwrap_or_default();
         let (next_hops, hop_count) = self.labeled_next_hops(fec, &before);
         if next_hops.is_empty() {
-            self.kept.remove(&fec);
+            self.kept.remove(fec);
         } else {
             self.kept.insert(fec, until);
         }
@@ -186,8 +247,10 @@ impl Speaker {
 
     /// The labels that a peer is not told, with their FECs.
     pub(super) fn withheld_from(&self, id: LdpId) -> Vec<(Fec, Label)> {
-        let withheld = self.fecs.iter().filter(|(_, entry)| entry.withheld.contains(&id));
-        withheld.filter_map(|(&fec, entry)| Some((fec, entry.label?))).collect()
+        // Only those that are kept have any.
+        let kept = self.kept.iter().filter_map(|fec| Some((fec, self.fecs.get(&fec)?)));
+        let withheld = kept.filter(|(_, entry)| entry.withheld.contains(&id));
+        withheld.filter_map(|(fec, entry)| Some((fec, entry.label?))).collect()
     }
 
     /// The FEC's next hops that frames can be sent to and whose LSRs bound real labels to it, and the hop count to pass on
@@ -204,14 +267,13 @@ impl Speaker {
             if !can_send || self.discovery.interface(interface).is_none() {
                 continue;
             }
-            for (&id, peer) in &mut self.peers {
-                let reached = peer.addresses.contains_key(&address)
-                    && peer.is_trusted()
-                    && (peer.stale.is_some() || self.discovery.is_heard_on(id, interface));
+            let told = (address, NOBODY)..=(address, EVERYBODY);
+            for id in self.stations.range(told).map(|&(_, id)| id) {
+                let Some(peer) = self.peers.get_mut(&id) else { continue };
+                let reached =
+                    peer.is_trusted() && (peer.stale.is_some() || self.discovery.is_heard_on(id, interface));
                 let accepted = neighbors.policy(id.lsr_id).is_some_and(|policy| policy.accept.has(fec));
-                let Some(binding) = peer.received.get_mut(&fec).filter(|_| reached && accepted) else {
-                    continue;
-                };
+                let Some(&binding) = peer.received.of(fec).filter(|_| reached && accepted) else { continue };
                 let label = binding.label;
                 let owner = self.config.owners.get(&fec);
                 let other = binding.owner.filter(|other| owner.is_some_and(|owner| owner != other));
@@ -221,7 +283,7 @@ impl Speaker {
                     break;
                 }
                 if !binding.alarmed {
-                    binding.alarmed = true;
+                    peer.received.set_alarmed(fec, true);
                     self.events.push_back(match other {
                         Some(owner) => Event::OtherOwner { peer: id, fec, owner },
                         None => Event::NullLabel { peer: id, fec, label },
@@ -241,12 +303,17 @@ impl Speaker {
         let Some(entry) = self.fecs.get_mut(&fec) else { return };
         let before = (entry.label, entry.hop_count);
         if usable && entry.label.is_none() {
-            entry.label = entry.preserved.take().or_else(|| self.labels.allocate(fec));
+            let preserved = entry.preserved.take();
+            entry.label = preserved.or_else(|| self.labels.allocate(fec));
             entry.installed = false;
             if entry.label.is_none() && self.starving.insert(fec) {
                 self.events.push_back(Event::NoFreeLabel { fec });
             }
+            if preserved.is_some() {
+                self.found(fec);
+            }
         }
+        let Some(entry) = self.fecs.get_mut(&fec) else { return };
         if entry.label.is_some() || !usable {
             self.starving.remove(&fec);
         }
@@ -268,19 +335,20 @@ impl Speaker {
         let fecs = before.keys().chain(owners.keys()).copied().collect::<BTreeSet<_>>();
         let moved: Vec<Fec> = fecs.into_iter().filter(|fec| before.get(fec) != owners.get(fec)).collect();
         for fec in moved {
+            let hops = self.fecs.get(&fec).map(FecEntry::hops).unwrap_or_default();
             let retired = self.fecs.get_mut(&fec).and_then(|entry| {
                 entry.preserved = None;
                 entry.before = Default::default();
                 entry.label.take()
             });
+            self.reindex(fec, &hops);
+            self.found(fec);
             if let Some(label) = retired {
                 self.tell_all(fec);
                 self.retire(now, fec, label);
             }
             for peer in self.peers.values_mut() {
-                if let Some(binding) = peer.received.get_mut(&fec) {
-                    binding.alarmed = false;
-                }
+                peer.received.set_alarmed(fec, false);
             }
             self.touched.insert(fec);
         }
@@ -301,6 +369,10 @@ impl Speaker {
         let advertised = self.config.neighbors.policy(id.lsr_id).map(|policy| &policy.advertise);
         let is_advertised = |fec| advertised.is_some_and(|filter| filter.has(fec));
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_operational()) else { return };
+        if self.by_hop.is_settled() {
+            let answers = std::mem::take(&mut peer.answers);
+            answers.into_iter().for_each(|answer| peer.send(Body::LabelRelease(answer)));
+        }
         while peer.session().is_some_and(|session| session.outstanding() < WINDOW) {
             if let Some((fec, label)) = peer.unsaid.pop_first() {
                 withdraw(peer, fec, label);
@@ -312,13 +384,14 @@ impl Speaker {
             let label = entry.filter(may_know).and_then(|entry| entry.label);
             let installed = entry.is_some_and(|entry| entry.installed);
             let hop_count = entry.and_then(|entry| entry.hop_count);
-            let told = peer.sent.get(&fec).copied();
-            if let Some(told) = told
+            let told = peer.told(fec);
+            if let Some((told, released)) = told
                 && Some(told.label) != label
             {
                 peer.sent.remove(&fec);
+                peer.released.remove(&fec);
                 // RFC 5036 A.1.5: only who still has it is told to stop.
-                if !told.released {
+                if !released {
                     withdraw(peer, fec, told.label);
                 }
             }
@@ -327,9 +400,10 @@ impl Speaker {
                 continue;
             };
             let request = peer.requests.remove(&fec);
-            let knows = told.is_some_and(|told| told.label == label && told.hop_count == hop_count);
+            let knows = told.is_some_and(|(told, _)| told == Told { label, hop_count });
             if !knows || request.is_some() {
-                peer.sent.insert(fec, Told { label, hop_count, released: false });
+                peer.sent.insert(fec, Told { label, hop_count });
+                peer.released.remove(&fec);
                 self.labels.hold(label, id);
                 let owner = self.config.owners.get(&fec).copied();
                 peer.send(Body::LabelMapping(mapping(fec, label, hop_count, request, owner)));

@@ -51,7 +51,7 @@ impl Speaker {
             }
             Heard::New => {
                 self.events.push_back(Event::AdjacencyUp { interface, peer: sender });
-                self.touch_all();
+                self.touch_interface(interface);
             }
             Heard::Again => {}
         }
@@ -116,7 +116,7 @@ impl Speaker {
                     self.remove_if_gone(peer);
                 }
             }
-            self.touch_all();
+            self.touch_interface(interface);
         }
     }
 

@@ -2,6 +2,8 @@
 //! [`super::decide`] takes are named there and here; loop detection (LMp.3 to 8, LRq.1) is off, labels are never asked
 //! for (LMp.1, 2, 28, 29: downstream unsolicited only), and streams are merged (LMp.30).
 
+use std::collections::BTreeSet;
+
 use contract::{Fec, Label, Tick};
 use wire::ldp::{
     Addresses, Body, FecTlv, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest, LabelWithdraw,
@@ -9,7 +11,8 @@ use wire::ldp::{
 };
 
 use super::Speaker;
-use crate::peer::{Binding, Peer};
+use crate::bindings::Binding;
+use crate::peer::{Peer, Told};
 use crate::{Event, Owner};
 
 impl Speaker {
@@ -19,19 +22,27 @@ impl Speaker {
             Body::Address(Addresses::V4(addresses)) => {
                 let limit = self.config.limits.addresses_per_peer;
                 let Some(peer) = self.peers.get_mut(&id) else { return };
+                let mut new = BTreeSet::new();
                 for address in addresses {
                     if peer.addresses.len() < limit || peer.addresses.contains_key(&address) {
                         peer.addresses.insert(address, false);
+                        if self.stations.insert((address, id)) {
+                            new.insert(address);
+                        }
                     }
                 }
-                self.touch_all();
+                self.by_hop.touch(|hop| new.contains(&hop.address));
             }
             Body::AddressWithdraw(Addresses::V4(addresses)) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return };
+                let mut gone = BTreeSet::new();
                 for address in addresses {
-                    peer.addresses.remove(&address);
+                    if peer.addresses.remove(&address).is_some() {
+                        self.stations.remove(&(address, id));
+                        gone.insert(address);
+                    }
                 }
-                self.touch_all();
+                self.by_hop.touch(|hop| gone.contains(&hop.address));
             }
             Body::LabelMapping(mapping) => self.label_mapping(id, message.id, &mapping),
             Body::LabelWithdraw(withdraw) => self.label_withdraw(id, withdraw),
@@ -55,7 +66,7 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         for &prefix in mapping.fecs.prefixes() {
             let fec = Fec(prefix);
-            match peer.received.get(&fec).copied() {
+            match peer.received.of(fec).copied() {
                 // LMp.9: there is no earlier mapping. One too many is not kept, and said to be not kept.
                 None if peer.received.len() >= limit => {
                     let about = Some((name, MessageType::LABEL_MAPPING));
@@ -74,14 +85,13 @@ impl Speaker {
             // A restarted peer that gives the label to this FEC does not know it as another's any more: packets sent by
             // what it told before would come to this FEC's ISP.
             if peer.stale.is_some() {
-                let touched = &mut self.touched;
-                peer.received.retain(|&other, binding| {
-                    let taken = binding.stale && binding.label == mapping.label && other != fec;
-                    if taken {
-                        touched.insert(other);
+                let others = peer.received.fecs_of(mapping.label).filter(|&other| other != fec);
+                for other in others.collect::<Vec<_>>() {
+                    if peer.received.of(other).is_some_and(|binding| binding.stale) {
+                        peer.received.remove(other);
+                        self.touched.insert(other);
                     }
-                    !taken
-                });
+                }
             }
             // LMp.13, LMp.16: liberal retention, recorded whoever the next hop is.
             // TODO-correctness(RFC 5036 §3.3): unknown TLVs with the F bit are not passed on.
@@ -100,36 +110,42 @@ impl Speaker {
 
     /// RFC 5036 A.1.5.
     fn label_withdraw(&mut self, id: LdpId, withdraw: LabelWithdraw) {
+        let answer = LabelRelease { fec: withdraw.fec.clone(), label: withdraw.label, status: None };
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let matches = |binding: &Binding| withdraw.label.is_none_or(|label| label == binding.label);
         // LWd.3, LWd.4: forget the mapping; LWd.1 and LWd.5 to 12 follow from the decision.
         match &withdraw.fec {
+            // Of how many FECs it is does not show: they are decided some at a time, and the answer goes when the last
+            // of them is used no more.
             FecTlv::Wildcard => {
-                let touched = &mut self.touched;
-                peer.received.retain(|&fec, binding| {
-                    let goes = matches(binding);
-                    if goes {
-                        touched.insert(fec);
+                let before = peer.received.len();
+                match withdraw.label {
+                    None => peer.received.clear(),
+                    Some(label) => {
+                        let fecs: Vec<Fec> = peer.received.fecs_of(label).collect();
+                        for fec in fecs {
+                            peer.received.remove(fec);
+                        }
                     }
-                    !goes
-                });
+                }
+                if peer.received.len() < before {
+                    peer.answers.push(answer);
+                    self.touch_peer(id);
+                    return;
+                }
             }
             FecTlv::Prefixes(fecs) => {
                 for &prefix in fecs.prefixes() {
                     let fec = Fec(prefix);
-                    if peer.received.get(&fec).is_some_and(matches) {
-                        peer.received.remove(&fec);
+                    if peer.received.of(fec).is_some_and(matches) {
+                        peer.received.remove(fec);
                         self.touched.insert(fec);
                     }
                 }
             }
         }
         // LWd.2: always, or the peer could never use the label again.
-        peer.send(Body::LabelRelease(LabelRelease {
-            fec: withdraw.fec,
-            label: withdraw.label,
-            status: None,
-        }));
+        peer.send(Body::LabelRelease(answer));
     }
 
     /// RFC 5036 A.1.4.
@@ -151,10 +167,10 @@ impl Speaker {
                 self.labels.release(now, label, id);
             }
             // LRl.6: given back of its own accord.
-            if let Some(told) = peer.sent.get_mut(&fec)
-                && release.label.is_none_or(|label| label == told.label)
-            {
-                told.released = true;
+            let named = |told: &&Told| release.label.is_none_or(|label| label == told.label);
+            if let Some(&told) = peer.sent.get(&fec).filter(named) {
+                peer.sent.remove(&fec);
+                peer.released.insert(fec, told);
                 self.labels.release(now, told.label, id);
             }
         }

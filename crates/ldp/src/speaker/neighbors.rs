@@ -20,7 +20,7 @@ impl Speaker {
                 self.policy_changed(now, id, before.policy(id.lsr_id), new.as_ref());
             }
         }
-        self.touch_all();
+        self.by_hop.touch(|_| true);
         self.settle(now);
     }
 

@@ -83,11 +83,15 @@ impl Speaker {
     }
 
     pub(super) fn check_recovery(&mut self, now: Tick) {
-        let Some(recovery) = &mut self.recovery else { return };
-        let fecs = &self.fecs;
-        recovery.missing.retain(|fec| fecs.get(fec).is_some_and(|entry| entry.preserved.is_some()));
-        if recovery.missing.is_empty() {
+        if self.recovery.as_ref().is_some_and(|recovery| recovery.missing.is_empty()) {
             self.end_recovery(now, true);
+        }
+    }
+
+    /// A FEC has its label again, or is not to have it.
+    pub(super) fn found(&mut self, fec: Fec) {
+        if let Some(recovery) = &mut self.recovery {
+            recovery.missing.remove(&fec);
         }
     }
 
@@ -111,6 +115,7 @@ impl Speaker {
     /// An operational session is lost: what the peer told is kept if it said that it preserves its forwarding, and if it
     /// is its control that went, not the peer by its own will nor the way to it (RFC 3478 §3.3). Whether it is kept.
     pub(super) fn lose(&mut self, now: Tick, id: LdpId, reason: DownReason, session: &Session) -> bool {
+        self.touch_peer(id);
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let control_lost =
             matches!(reason, DownReason::Closed | DownReason::Local(StatusCode::KEEPALIVE_TIMER_EXPIRED));
@@ -120,10 +125,12 @@ impl Speaker {
         if kept {
             peer.stale = Some(Stale::Waiting(now + wish));
             peer.addresses.values_mut().for_each(|stale| *stale = true);
-            peer.received.values_mut().for_each(|binding| binding.stale = true);
+            peer.received.grow_stale();
         } else {
             peer.stale = None;
-            peer.addresses.clear();
+            for address in std::mem::take(&mut peer.addresses).into_keys() {
+                self.stations.remove(&(address, id));
+            }
             peer.received.clear();
         }
         peer.forget_sent();
@@ -135,7 +142,6 @@ impl Speaker {
             let lease = session.hold + self.config.reconnect.max(wish) + self.config.recovery + MARGIN;
             self.labels.lease_all(id, now + lease);
         }
-        self.touch_all();
         kept
     }
 
@@ -173,10 +179,16 @@ impl Speaker {
     }
 
     pub(super) fn flush_stale(&mut self, id: LdpId) {
+        self.touch_peer(id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.stale = None;
-        peer.addresses.retain(|_, stale| !*stale);
-        peer.received.retain(|_, binding| !binding.stale);
-        self.touch_all();
+        let stations = &mut self.stations;
+        peer.addresses.retain(|&address, stale| {
+            if *stale {
+                stations.remove(&(address, id));
+            }
+            !*stale
+        });
+        peer.received.forget_stale();
     }
 }

@@ -38,7 +38,7 @@ impl Speaker {
             stale: peer.stale.is_some(),
             addresses: peer.addresses.keys().copied().collect(),
             received: peer.received.len(),
-            sent: peer.sent.values().filter(|told| !told.released).count(),
+            sent: peer.sent.len(),
             at_limit: peer.at_limit,
             counters: peer.counters,
         }
@@ -53,18 +53,21 @@ impl Speaker {
     }
 
     fn rows(&self, id: LdpId, peer: &Peer) -> Vec<LibEntry> {
-        let fecs: BTreeSet<Fec> = peer.received.keys().chain(peer.sent.keys()).copied().collect();
+        let fecs: BTreeSet<Fec> = {
+            let told = peer.sent.keys().chain(peer.released.keys()).copied();
+            peer.received.iter().map(|(fec, _)| fec).chain(told).collect()
+        };
         let current = fecs.into_iter().map(|fec| LibEntry {
             fec,
             peer: id,
-            received: peer.received.get(&fec).map(|binding| Received {
+            received: peer.received.of(fec).map(|binding| Received {
                 label: binding.label,
                 in_use: self.fecs.get(&fec).is_some_and(|entry| entry.uses(id, binding.label)),
                 stale: binding.stale,
             }),
-            sent: peer.sent.get(&fec).map(|told| Sent {
+            sent: peer.told(fec).map(|(told, released)| Sent {
                 label: told.label,
-                state: if told.released { SentState::Released } else { SentState::Mapped },
+                state: if released { SentState::Released } else { SentState::Mapped },
             }),
         });
         let withdrawn = peer.withdrawn.iter().map(|&(fec, label)| LibEntry {

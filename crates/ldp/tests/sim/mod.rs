@@ -449,6 +449,7 @@ impl World {
     /// Lets time pass.
     pub(crate) fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
+        let mut stays_due = 0;
         loop {
             let timers = self.nodes.iter().enumerate().filter_map(|(id, node)| {
                 node.speaker.as_ref().and_then(Speaker::poll_timeout).map(|at| (at, id))
@@ -466,7 +467,9 @@ impl World {
                     self.now = self.now.max(due);
                     self.with(node, Speaker::handle_timeout);
                     let again = self.nodes[node].speaker.as_ref().and_then(Speaker::poll_timeout);
-                    assert!(again.is_none_or(|at| at > self.now), "node {node}: a timer that stays due");
+                    // Where a call decides few FECs at a time, there are many calls.
+                    stays_due = if again.is_none_or(|at| at > self.now) { 0 } else { stays_due + 1 };
+                    assert!(stays_due < 1000, "node {node}: a timer that stays due");
                 }
                 _ => break,
             }

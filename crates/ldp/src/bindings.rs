@@ -1,0 +1,91 @@
+//! The bindings received from one peer, by FEC and by label.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::{Fec, Label};
+
+use crate::Owner;
+
+/// A binding received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    pub(crate) label: Label,
+    pub(crate) hop_count: Option<u8>,
+    /// Whose the FEC is, if the peer said so.
+    pub(crate) owner: Option<Owner>,
+    pub(crate) stale: bool,
+    /// Whether it was said why it cannot be used: a null label, or another owner.
+    pub(crate) alarmed: bool,
+}
+
+/// The bindings received from one peer; one for each FEC.
+#[derive(Debug, Default)]
+pub(crate) struct Bindings {
+    by_fec: BTreeMap<Fec, Binding>,
+    by_label: BTreeSet<(Label, Fec)>,
+}
+
+impl Bindings {
+    pub(crate) fn len(&self) -> usize {
+        self.by_fec.len()
+    }
+
+    pub(crate) fn of(&self, fec: Fec) -> Option<&Binding> {
+        self.by_fec.get(&fec)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Fec, &Binding)> {
+        self.by_fec.iter().map(|(&fec, binding)| (fec, binding))
+    }
+
+    /// The FECs that the peer bound this label to.
+    pub(crate) fn fecs_of(&self, label: Label) -> impl Iterator<Item = Fec> {
+        let first = (label, FIRST);
+        self.by_label.range(first..).take_while(move |(of, _)| *of == label).map(|&(_, fec)| fec)
+    }
+
+    pub(crate) fn insert(&mut self, fec: Fec, binding: Binding) {
+        match self.by_fec.insert(fec, binding) {
+            Some(old) if old.label == binding.label => return,
+            Some(old) => drop(self.by_label.remove(&(old.label, fec))),
+            None => {}
+        }
+        self.by_label.insert((binding.label, fec));
+    }
+
+    pub(crate) fn remove(&mut self, fec: Fec) -> Option<Binding> {
+        let binding = self.by_fec.remove(&fec)?;
+        self.by_label.remove(&(binding.label, fec));
+        Some(binding)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// They are of an earlier session now.
+    pub(crate) fn grow_stale(&mut self) {
+        self.by_fec.values_mut().for_each(|binding| binding.stale = true);
+    }
+
+    /// Forgets what is of an earlier session.
+    pub(crate) fn forget_stale(&mut self) {
+        let by_label = &mut self.by_label;
+        self.by_fec.retain(|&fec, binding| {
+            if binding.stale {
+                by_label.remove(&(binding.label, fec));
+            }
+            !binding.stale
+        });
+    }
+
+    /// Whether it was said why a FEC's binding cannot be used.
+    pub(crate) fn set_alarmed(&mut self, fec: Fec, alarmed: bool) {
+        if let Some(binding) = self.by_fec.get_mut(&fec) {
+            binding.alarmed = alarmed;
+        }
+    }
+}
+
+/// The least FEC of all.
+const FIRST: Fec = Fec(ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::UNSPECIFIED, 0)));
