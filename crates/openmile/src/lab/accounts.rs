@@ -204,6 +204,19 @@ impl Snapshot {
         against
     }
 
+    /// Fragments beyond the first of their packets that were made at the beginning of LSPs since an earlier snapshot.
+    pub(super) fn extra_fragments_since(&self, earlier: &Self) -> [(Way, u64); 2] {
+        let made = |snapshot: &Self, way| {
+            let all = snapshot.nodes.values().flat_map(|(counters, _)| &counters.isps);
+            let at = |row: &api::IspTraffic| match way {
+                Way::ToIsp => row.headend_to_isp.extra_fragments.packets,
+                Way::ToSubscriber => row.tailend_to_subscriber.extra_fragments.packets,
+            };
+            all.map(at).sum::<u64>()
+        };
+        [Way::ToIsp, Way::ToSubscriber].map(|way| (way, made(self, way).saturating_sub(made(earlier, way))))
+    }
+
     fn at_nodes(&self, isp: Asn, way: Way, headend: bool) -> Traffic {
         let through = |at: api::Account| less(at.received, at.dropped);
         self.sum(isp, |row| match (way, headend) {

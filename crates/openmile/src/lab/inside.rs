@@ -13,6 +13,7 @@ use super::backbone::Watch;
 use super::checks::Checks;
 use super::daemons::Daemons;
 use super::hosts::Hosts;
+use super::operator::NetworkFile;
 use super::outside::{INTERRUPTED, STOP, StopSignals};
 use super::place::Places;
 use super::plan::{self, Plan};
@@ -20,7 +21,10 @@ use super::scenario::{Lab, Scenario, Selection};
 use super::screen::{Step, heading};
 use super::traffic::{self, Kind, Outcome, Patience, Volume};
 use super::watch::Nodes;
-use super::{LabArgs, build, failover, isolation, moves, operator, report, services, spoof, trace, uplinks};
+use super::{
+    LabArgs, build, failover, isolation, moves, mtu, operator, reload, report, services, spoof, trace,
+    uplinks,
+};
 use crate::netlink::Netlink;
 
 /// Where the lab keeps the network file, for its nodes.
@@ -145,8 +149,16 @@ async fn run_all(lab: Lab<'_>, selection: &Selection, checks: &mut Checks) -> mi
         trace::check(lab, &mut hosts, checks).await?;
         step.done("everybody traced the way to the other end and pinged the nodes' addresses");
     }
+    let file = Path::new(DIRECTORY).join(FILE);
+    let file = NetworkFile(&file);
+    if selection.has(Scenario::Mtu) {
+        mtu::check(lab, file, &mut hosts, checks).await?;
+    }
     if selection.has(Scenario::Move) {
         moves::check(lab, &mut hosts, checks).await?;
+    }
+    if selection.has(Scenario::Reload) {
+        reload::check(lab, file, &mut hosts, checks).await?;
     }
     if selection.has(Scenario::Failover) {
         failover::check(lab, &hosts, checks).await?;

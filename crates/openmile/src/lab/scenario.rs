@@ -17,8 +17,12 @@ pub(crate) enum Scenario {
     Isolation,
     /// Ping and traceroute
     Trace,
+    /// Packets that are too long for the LSPs
+    Mtu,
     /// A subscriber moves to another ISP, another one has two
     Move,
+    /// The network file changes while packets flow
+    Reload,
     /// Links, next hops, nodes and processes fail under traffic, and come back
     Failover,
 }
@@ -34,14 +38,11 @@ pub(super) struct Selection {
     skip: Vec<Scenario>,
 }
 
-/// Scenarios that do not hold yet.
-const ONLY_IF_ASKED: &[Scenario] = &[Scenario::Failover];
-
 impl Selection {
     /// Whether a scenario is asked for.
     pub(super) fn has(&self, scenario: Scenario) -> bool {
         match self.only.as_slice() {
-            [] => !self.skip.contains(&scenario) && !ONLY_IF_ASKED.contains(&scenario),
+            [] => !self.skip.contains(&scenario),
             only => only.contains(&scenario),
         }
     }
@@ -95,7 +96,7 @@ mod tests {
             let passed_on = Line::try_parse_from(again).unwrap().selection;
             [Scenario::Traffic, Scenario::Services, Scenario::Failover].map(|s| passed_on.has(s))
         };
-        assert_eq!(of(&[]), [true, true, !ONLY_IF_ASKED.contains(&Scenario::Failover)]);
+        assert_eq!(of(&[]), [true; 3]);
         assert_eq!(of(&["--only", "failover"]), [false, false, true]);
         assert_eq!(of(&["--only", "failover,services"]), [false, true, true]);
         assert_eq!(of(&["--skip", "traffic,failover"]), [false, true, false]);

@@ -29,7 +29,7 @@ const UDP: u8 = 17;
 /// Traces and pings both ways by both IP versions, and holds the books against it.
 pub(super) async fn check(lab: Lab<'_>, hosts: &mut Hosts, checks: &mut Checks) -> miette::Result<()> {
     let before = Snapshot::quiet(lab.nodes, hosts).await?;
-    traces(lab, hosts, checks)?;
+    traces(lab, hosts, checks, false)?;
     pings(lab, hosts, checks)?;
     let after = Snapshot::quiet(lab.nodes, hosts).await?;
     let claim = "the books add up with what the nodes made and answered themselves";
@@ -42,12 +42,12 @@ pub(super) async fn check(lab: Lab<'_>, hosts: &mut Hosts, checks: &mut Checks) 
 }
 
 /// Traces from every subscriber to its ISP and back.
-fn traces(lab: Lab<'_>, hosts: &Hosts, checks: &mut Checks) -> miette::Result<()> {
+pub(super) fn traces(lab: Lab<'_>, hosts: &Hosts, checks: &mut Checks, uniform: bool) -> miette::Result<()> {
     let (mut against, mut shown) = (Vec::new(), String::new());
     for host in lab.plan.hosts_of(HostKind::Subscriber) {
         let isp = lab.plan.isp_host(host.isp).ok_or_else(|| miette!("{} has no host", host.isp))?;
         for v6 in [false, true] {
-            let way = Expected::new(lab, host, isp, v6);
+            let way = Expected::new(lab, host, isp, v6, uniform);
             let (subscriber, server) = (hosts.end(&host.name, v6)?, hosts.end(&isp.name, v6)?);
             let tag = Tag::new(hosts.mark(&host.name), 0xa00);
             for (from, to, expected) in [
@@ -66,7 +66,10 @@ fn traces(lab: Lab<'_>, hosts: &Hosts, checks: &mut Checks) -> miette::Result<()
             }
         }
     }
-    let claim = "traceroute shows headend, tailend and ISP, each by an address of that ISP (TTL model pipe)";
+    let claim = match uniform {
+        false => "traceroute shows headend, tailend and ISP, each by an address of that ISP (TTL model pipe)",
+        true => "traceroute shows headend, transit, tailend and ISP (TTL model uniform, reloaded)",
+    };
     checks.none_against(against, claim, shown);
     Ok(())
 }
@@ -74,12 +77,14 @@ fn traces(lab: Lab<'_>, hosts: &Hosts, checks: &mut Checks) -> miette::Result<()
 /// Who may answer at each hop.
 struct Expected {
     headend: Vec<IpAddr>,
+    transit: Vec<IpAddr>,
     tailends: Vec<IpAddr>,
+    uniform: bool,
 }
 
 impl Expected {
-    fn new(lab: Lab<'_>, host: &Host, isp: &Host, v6: bool) -> Self {
-        let (mut headend, mut tailends) = (Vec::new(), Vec::new());
+    fn new(lab: Lab<'_>, host: &Host, isp: &Host, v6: bool, uniform: bool) -> Self {
+        let (mut headend, mut transit, mut tailends) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(file) = lab.plan.network.isp(isp.isp) {
             let pools = file.headends.iter().filter(|h| h.node.as_str() == host.links[0].at.node);
             headend.extend(pools.flat_map(|h| &h.pools).map(|pool| pool.gateway));
@@ -87,19 +92,27 @@ impl Expected {
                 tailends.extend(handoff.ipv4.map(|at| IpAddr::V4(at.address.addr())));
                 tailends.extend(handoff.ipv6.map(|at| IpAddr::V6(at.address.addr())));
             }
+            for source in &file.icmp_sources {
+                transit.extend(source.ipv4.map(IpAddr::V4));
+                transit.extend(source.ipv6.map(IpAddr::V6));
+            }
         }
-        for addresses in [&mut headend, &mut tailends] {
+        for addresses in [&mut headend, &mut transit, &mut tailends] {
             addresses.retain(|address| address.is_ipv6() == v6);
         }
-        Self { headend, tailends }
+        Self { headend, transit, tailends, uniform }
     }
 
-    fn to_isp(&self, server: &End) -> [Vec<IpAddr>; 3] {
-        [self.headend.clone(), self.tailends.clone(), vec![server.address]]
+    fn to_isp(&self, server: &End) -> Vec<Vec<IpAddr>> {
+        let middle = self.uniform.then(|| self.transit.clone());
+        let nodes = std::iter::once(self.headend.clone()).chain(middle).chain([self.tailends.clone()]);
+        nodes.chain([vec![server.address]]).collect()
     }
 
-    fn to_subscriber(&self, subscriber: &End) -> [Vec<IpAddr>; 3] {
-        [self.tailends.clone(), self.headend.clone(), vec![subscriber.address]]
+    fn to_subscriber(&self, subscriber: &End) -> Vec<Vec<IpAddr>> {
+        let middle = self.uniform.then(|| self.transit.clone());
+        let nodes = std::iter::once(self.tailends.clone()).chain(middle).chain([self.headend.clone()]);
+        nodes.chain([vec![subscriber.address]]).collect()
     }
 }
 

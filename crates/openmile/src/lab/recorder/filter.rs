@@ -78,6 +78,8 @@ impl Program {
 const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned();
 const OUTGOING: u32 = libc::PACKET_OUTGOING as u32;
 const ETHERNET: u32 = 14;
+/// Of the third half-word of an IPv4 header (RFC 791 §3.1).
+const FRAGMENT_OFFSET: u32 = 0x1fff;
 const IPV6_END: u32 = ETHERNET + 40;
 
 /// Passes what is not plainly of this ISP.
@@ -102,6 +104,10 @@ pub(super) fn not_of(isp: IspMark) -> Vec<sock_filter> {
         .run(load_half, ETHERNET + 2)
         .run(add | BPF_K, ETHERNET)
         .run(BPF_ST, 0)
+        // A later fragment has payload where its protocol's header would be, and at its end.
+        .run(load_half, ETHERNET + 6)
+        .run(BPF_ALU | BPF_AND | BPF_K, FRAGMENT_OFFSET)
+        .equal(0, Next, V4Payload)
         .run(load_byte, ETHERNET + 9)
         .equal(17, V4Payload, Next)
         .equal(6, V4Tcp, Next)

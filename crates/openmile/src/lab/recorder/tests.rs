@@ -4,14 +4,27 @@ use super::*;
 use crate::lab::kernel::KernelCounters;
 use crate::lab::traffic::tests::{connect, end, hosts};
 use crate::lab::traffic::{Pair, Patience, Volume, run};
+use crate::netlink::Netlink;
 
 const VOLUME: Volume = Volume { tcp: 200_000, udp: 40, echo: 20 };
 
-/// Runs all kinds of traffic with this mark between two hosts, one of which records what is not of the first ISP.
-fn recorded(mark: IspMark) -> Option<(Seen, Traffic)> {
+/// What every packet fits into …
+const WIDE: u32 = 1500;
+/// … and what datagrams and echo messages do not.
+const NARROW: u32 = 1300;
+
+/// Runs all kinds of traffic with this mark between two hosts, one of which records what is not of the first ISP, over a
+/// cable of this MTU.
+fn recorded(mark: IspMark, mtu: u32) -> Option<(Seen, Traffic)> {
     let namespaces = hosts()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(connect(&namespaces));
+    runtime.block_on(async {
+        connect(&namespaces).await;
+        for namespace in &namespaces {
+            let netlink = Netlink::open_in(namespace).unwrap();
+            netlink.set_mtu(netlink.link("eth0").await.unwrap().index, mtu).await.unwrap();
+        }
+    });
     let mut recorder = Recorder::start(&namespaces[1], &["eth0".to_owned()], IspMark::of(0)).unwrap();
     let pair = |near: &str, far: &str| Pair {
         subscriber: end("near", &namespaces[0], near),
@@ -26,25 +39,25 @@ fn recorded(mark: IspMark) -> Option<(Seen, Traffic)> {
     Some((recorder.seen().unwrap().clone(), received))
 }
 
+/// How many packets were noticed whose description begins like this.
+fn noticed(seen: &Seen, protocol: &str) -> u64 {
+    seen.foreign.iter().filter(|(what, _)| what.starts_with(protocol)).map(|(_, count)| count).sum()
+}
+
 #[test]
 fn the_own_isps_packets_pass_without_notice() {
-    let Some((seen, received)) = recorded(IspMark::of(0)) else { return };
-    assert_eq!(seen.foreign, BTreeMap::new());
-    assert_eq!((seen.errors.len(), seen.missed), (0, 0));
-    // Of each version: datagrams, their receipts' counterparts, requests, replies, and many segments.
-    assert!(received.packets > 2 * (2 * VOLUME.udp + 2 * VOLUME.echo), "{received:?}");
+    for mtu in [WIDE, NARROW] {
+        let Some((seen, received)) = recorded(IspMark::of(0), mtu) else { return };
+        assert_eq!(seen.foreign, BTreeMap::new());
+        assert_eq!((seen.errors.len(), seen.missed), (0, 0));
+        // Of each version: datagrams, their receipts' counterparts, requests, replies, and many segments.
+        assert!(received.packets > 2 * (2 * VOLUME.udp + 2 * VOLUME.echo), "{received:?}");
+    }
 }
 
 #[test]
 fn anothers_packets_are_noticed_by_every_protocol() {
-    let Some((seen, _)) = recorded(IspMark::of(1)) else { return };
-    let noticed = |protocol: &str| {
-        seen.foreign
-            .iter()
-            .filter(|(what, _)| what.starts_with(protocol))
-            .map(|(_, count)| count)
-            .sum::<u64>()
-    };
+    let Some((seen, _)) = recorded(IspMark::of(1), WIDE) else { return };
     for (protocol, least) in [
         ("IPv4 protocol 1,", 2 * VOLUME.echo),
         ("IPv4 protocol 17,", VOLUME.udp),
@@ -53,8 +66,17 @@ fn anothers_packets_are_noticed_by_every_protocol() {
         ("IPv6 next header 17,", VOLUME.udp),
         ("IPv6 next header 6,", 1),
     ] {
-        assert!(noticed(protocol) >= least || seen.missed > 0, "{protocol} {seen:?}");
-        assert!(noticed(protocol) > 0, "{protocol} {seen:?}");
+        assert!(noticed(&seen, protocol) >= least || seen.missed > 0, "{protocol} {seen:?}");
+        assert!(noticed(&seen, protocol) > 0, "{protocol} {seen:?}");
+    }
+}
+
+#[test]
+fn anothers_fragments_are_noticed_each() {
+    let Some((seen, _)) = recorded(IspMark::of(1), NARROW) else { return };
+    for protocol in ["IPv4 protocol 1,", "IPv6 next header 44,"] {
+        assert!(noticed(&seen, protocol) >= 4 * VOLUME.echo || seen.missed > 0, "{protocol} {seen:?}");
+        assert!(noticed(&seen, protocol) > 0, "{protocol} {seen:?}");
     }
 }
 

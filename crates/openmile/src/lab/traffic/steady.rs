@@ -101,6 +101,13 @@ pub(in crate::lab) struct Fate {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::lab) struct Mark(Duration);
 
+impl Mark {
+    /// How long it is after another.
+    pub(in crate::lab) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 impl Steady {
     /// Starts the traffic of these pairs, both ways, each with the name of its ISP.
     pub(in crate::lab) fn start(pairs: &[(String, Pair)]) -> io::Result<Self> {
