@@ -30,7 +30,7 @@ fn release(n: u8, value: u32) -> Body {
 }
 
 fn request(n: u8) -> Body {
-    Body::LabelRequest(LabelRequest { fecs: fec(n).0.into(), hop_count: None, path_vector: None })
+    Body::LabelRequest(LabelRequest::new(fec(n).0.into()))
 }
 
 fn transit(n: u8, in_label: Option<u32>, next_hops: &[(u32, u8, u32)]) -> Event {

@@ -1,9 +1,11 @@
-//! LDP as octets and as plain values (RFC 5036): what a label binding travels in between two LSRs.
+//! LDP as octets and as plain values (RFC 5036, with RFC 5561, 5918, 5919 and 7552): what a label binding travels in
+//! between two LSRs.
 //!
 //! A value that exists is valid. What arrives is decoded whole or refused with the [`StatusCode`] that the RFC has for
 //! it; nothing here keeps state but [`PduReader`], which cuts a stream into PDUs.
 
 mod address;
+mod capability;
 mod error;
 mod fec;
 mod hello;
@@ -17,9 +19,10 @@ mod status;
 mod tlv;
 
 pub use address::Addresses;
+pub use capability::{Capability, CapabilityChange};
 pub use error::DecodeError;
-pub use fec::{FecTlv, PrefixFecs, PrefixFecsError};
-pub use hello::{Hello, HoldTime};
+pub use fec::{AddressFamily, FecTlv, PrefixFecs, PrefixFecsError, RequestFec};
+pub use hello::{Hello, HoldTime, TransportPreference};
 pub use id::LdpId;
 pub use initialization::{Advertisement, FtSession, Initialization, KeepaliveTime, Milliseconds};
 pub use label_message::{
@@ -29,12 +32,14 @@ pub use message::{Body, Incoming, Message, MessageId, MessageType};
 pub use notification::{Notification, Status};
 pub use pdu::{MessageTooLong, Messages, Pdu, PduReader, PduWriter};
 pub use status::StatusCode;
-pub use tlv::UnknownTlv;
+pub use tlv::{RawTlv, UnknownTlv};
 
 /// The UDP port of Hellos and the TCP port of sessions (RFC 5036 §3.10).
 pub const PORT: u16 = 646;
 /// "All routers on this subnet", where link Hellos go (RFC 5036 §2.4.1).
 pub const ALL_ROUTERS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(224, 0, 0, 2);
+/// The same for IPv6 (RFC 7552 §5.1), on the link.
+pub const ALL_ROUTERS_V6: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// The protocol's version.
 pub const VERSION: u16 = 1;
 /// The longest PDU until a session has agreed on another length (RFC 5036 §3.1).
@@ -45,3 +50,6 @@ mod tests;
 
 #[cfg(test)]
 mod captured;
+
+#[cfg(test)]
+mod samples;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use wire::ldp::{
-    Addresses, Advertisement, FecTlv, Hello, HoldTime, KeepaliveTime, LabelAbortRequest, LabelMapping,
+    Addresses, CapabilityChange, FecTlv, Hello, HoldTime, KeepaliveTime, LabelAbortRequest, LabelMapping,
     LabelRelease, LabelRequest, LabelWithdraw, MessageType, Notification, PrefixFecs, Status,
 };
 
@@ -17,15 +17,7 @@ const NOW: Tick = Tick(1_000_000_000);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 fn initialization() -> Initialization {
-    Initialization {
-        keepalive: KeepaliveTime(NonZeroU16::new(12).unwrap()),
-        advertisement: Advertisement::DownstreamUnsolicited,
-        path_vector_limit: None,
-        max_pdu_length: 0,
-        receiver: LOCAL,
-        fault_tolerance: None,
-        unknown: Vec::new(),
-    }
+    Initialization::new(KeepaliveTime(NonZeroU16::new(12).unwrap()), LOCAL)
 }
 
 fn in_state(state: SessionState) -> Session {
@@ -42,15 +34,7 @@ fn in_state(state: SessionState) -> Session {
 fn messages() -> Vec<(&'static str, Body)> {
     let fecs = || PrefixFecs::from("10.254.1.1/32".parse::<ipnet::IpNet>().unwrap());
     let fec = || FecTlv::Prefixes(fecs());
-    let hello = Hello {
-        hold: HoldTime(15),
-        targeted: false,
-        request_targeted: false,
-        gtsm: false,
-        transport_address: None,
-        transport_address_v6: None,
-        configuration_sequence: None,
-    };
+    let hello = Hello::link(HoldTime(15));
     let addresses = || Addresses::V4(vec![Ipv4Addr::new(10, 1, 0, 2)]);
     let (label, request) = (contract::Label::FIRST_UNRESERVED, MessageId(7));
     vec![
@@ -60,10 +44,11 @@ fn messages() -> Vec<(&'static str, Body)> {
         ("fatal", Body::Notification(Notification::new(Status::new(StatusCode::BAD_TLV_LENGTH)))),
         ("advisory", Body::Notification(Notification::new(Status::new(StatusCode::NO_ROUTE)))),
         ("hello", Body::Hello(hello)),
+        ("capability", Body::Capability(CapabilityChange::default())),
         ("address", Body::Address(addresses())),
         ("address withdraw", Body::AddressWithdraw(addresses())),
         ("mapping", Body::LabelMapping(LabelMapping::new(fecs(), label))),
-        ("request", Body::LabelRequest(LabelRequest { fecs: fecs(), hop_count: None, path_vector: None })),
+        ("request", Body::LabelRequest(LabelRequest::new(fecs().prefixes()[0].into()))),
         ("withdraw", Body::LabelWithdraw(LabelWithdraw { fec: fec(), label: None })),
         ("release", Body::LabelRelease(LabelRelease { fec: fec(), label: None, status: None })),
         ("abort", Body::LabelAbortRequest(LabelAbortRequest { fecs: fecs(), request })),
@@ -97,7 +82,7 @@ fn every_state_with_every_message() {
     }
     let kinds: std::collections::BTreeSet<MessageType> =
         messages().iter().map(|(_, body)| body.kind()).collect();
-    assert_eq!(kinds.len(), 11, "no kind of message is left out");
+    assert_eq!(kinds.len(), 12, "no kind of message is left out");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Connections and sessions: opening, accepting, ending (RFC 5036 §2.5).
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -150,7 +151,9 @@ impl Speaker {
                 reconnect: self.config.reconnect.into(),
                 recovery: self.recovery_left(now, receiver).into(),
             }),
+            capabilities: BTreeSet::new(),
             unknown: Vec::new(),
+            unsupported: Vec::new(),
         }
     }
 

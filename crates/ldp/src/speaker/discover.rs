@@ -134,6 +134,7 @@ impl Speaker {
                 transport_address: Some(self.config.transport_address),
                 transport_address_v6: None,
                 configuration_sequence: Some(self.config.configuration_sequence),
+                dual_stack: None,
             };
             let id = self.next_hello_id();
             let mut writer = PduWriter::new(self.local, DEFAULT_MAX_PDU_LENGTH);

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use contract::{Fec, Label, Tick};
 use wire::ldp::{
-    Addresses, Body, FecTlv, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest, LabelWithdraw,
-    LdpId, Message, MessageId, MessageType, Notification, Status, StatusCode,
+    AddressFamily, Addresses, Body, FecTlv, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest,
+    LabelWithdraw, LdpId, Message, MessageId, MessageType, Notification, RequestFec, Status, StatusCode,
 };
 
 use super::Speaker;
@@ -49,9 +49,10 @@ impl Speaker {
             Body::LabelRelease(release) => self.label_release(now, id, &release),
             Body::LabelRequest(request) => self.label_request(id, message.id, &request),
             Body::LabelAbortRequest(abort) => self.label_abort_request(id, &abort),
-            // IPv6 addresses are of no use to IPv4 next hops; an advisory notification asks for nothing; the others do
-            // not come here.
-            Body::Address(Addresses::V6(_))
+            // IPv6 addresses are of no use to IPv4 next hops; an advisory notification asks for nothing; capabilities
+            // are not changed by who was not told that they may be (RFC 5561 §9); the others do not come here.
+            Body::Capability(_)
+            | Body::Address(Addresses::V6(_))
             | Body::AddressWithdraw(Addresses::V6(_))
             | Body::Notification(_)
             | Body::Hello(_)
@@ -117,16 +118,14 @@ impl Speaker {
         match &withdraw.fec {
             // Of how many FECs it is does not show: they are decided some at a time, and the answer goes when the last
             // of them is used no more.
-            FecTlv::Wildcard => {
+            FecTlv::Wildcard | FecTlv::TypedWildcard(_) => {
                 let before = peer.received.len();
-                match withdraw.label {
-                    None => peer.received.clear(),
-                    Some(label) => {
-                        let fecs: Vec<Fec> = peer.received.fecs_of(label).collect();
-                        for fec in fecs {
-                            peer.received.remove(fec);
-                        }
-                    }
+                let named: Vec<Fec> = match withdraw.label {
+                    None => peer.received.iter().map(|(fec, _)| fec).collect(),
+                    Some(label) => peer.received.fecs_of(label).collect(),
+                };
+                for fec in named.into_iter().filter(|fec| withdraw.fec.covers(&fec.0)) {
+                    peer.received.remove(fec);
                 }
                 if peer.received.len() < before {
                     peer.answers.push(answer);
@@ -153,8 +152,9 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let fecs: Vec<Fec> = match &release.fec {
             FecTlv::Prefixes(fecs) => fecs.prefixes().iter().map(|&prefix| Fec(prefix)).collect(),
-            FecTlv::Wildcard => {
-                peer.sent.keys().copied().chain(peer.withdrawn.iter().map(|&(fec, _)| fec)).collect()
+            FecTlv::Wildcard | FecTlv::TypedWildcard(_) => {
+                let told = peer.sent.keys().chain(peer.withdrawn.iter().map(|(fec, _)| fec));
+                told.copied().filter(|fec| release.fec.covers(&fec.0)).collect()
             }
         };
         for fec in fecs {
@@ -182,8 +182,16 @@ impl Speaker {
         let limit = self.config.limits.bindings_per_peer;
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let about = Some((name, MessageType::LABEL_REQUEST));
-        for &prefix in request.fecs.prefixes() {
-            let fec = Fec(prefix);
+        let fecs: Vec<Fec> = match &request.fec {
+            RequestFec::Prefixes(fecs) => fecs.prefixes().iter().map(|&prefix| Fec(prefix)).collect(),
+            // RFC 5918 §4: all that match and have a label; those that get one later are told unsolicited.
+            RequestFec::TypedWildcard(family) => {
+                let labeled = self.fecs.iter().filter(|(_, entry)| entry.is_labeled()).map(|(&fec, _)| fec);
+                labeled.filter(|fec| AddressFamily::of(&fec.0) == *family).collect()
+            }
+        };
+        let is_wildcard = matches!(request.fec, RequestFec::TypedWildcard(_));
+        for fec in fecs {
             // LRq.2: is there a next hop?
             let entry = self.fecs.get(&fec).filter(|entry| entry.is_egress() || !entry.route().is_empty());
             let Some(entry) = entry else {
@@ -194,8 +202,10 @@ impl Speaker {
             // LRq.3: is it who asks, and nobody else?
             let via_source = |next_hop: &crate::NextHop| peer.addresses.contains_key(&next_hop.address);
             if !entry.is_egress() && entry.route().iter().all(via_source) {
-                // LRq.4.
-                notify(peer, StatusCode::LOOP_DETECTED, about);
+                // LRq.4. Nobody asked for this one in particular.
+                if !is_wildcard {
+                    notify(peer, StatusCode::LOOP_DETECTED, about);
+                }
                 continue;
             }
             // LRq.6 to 8: recorded, once. LRq.9: answered when there is a label, which is now or unsolicited later.

@@ -10,8 +10,8 @@ use contract::{Fec, Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
 use ldp::{Action, Config, ConnId, Event, Installation, InterfaceId, LdpId, NextHop, Speaker};
 use wire::ldp::{
-    Addresses, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Hello, HoldTime, Incoming,
-    Initialization, KeepaliveTime, LabelMapping, Message, MessageId, PduReader, PduWriter,
+    Addresses, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Hello, HoldTime, Incoming, Initialization,
+    KeepaliveTime, LabelMapping, Message, MessageId, PduReader, PduWriter,
 };
 
 /// Below all of its peers, which therefore connect to it (RFC 5036 §2.5.2).
@@ -56,26 +56,13 @@ pub(crate) fn octets(sender: LdpId, bodies: &[Body]) -> Vec<u8> {
 }
 
 pub(crate) fn hello(transport: Option<Ipv4Addr>) -> Hello {
-    Hello {
-        hold: HoldTime(15),
-        targeted: false,
-        request_targeted: false,
-        gtsm: false,
-        transport_address: transport,
-        transport_address_v6: None,
-        configuration_sequence: None,
-    }
+    Hello { transport_address: transport, ..Hello::link(HoldTime(15)) }
 }
 
 pub(crate) fn initialization(fault_tolerance: Option<FtSession>) -> Body {
     Body::Initialization(Initialization {
-        keepalive: KeepaliveTime(NonZeroU16::new(30).unwrap()),
-        advertisement: Advertisement::DownstreamUnsolicited,
-        path_vector_limit: None,
-        max_pdu_length: 0,
-        receiver: LOCAL,
         fault_tolerance,
-        unknown: Vec::new(),
+        ..Initialization::new(KeepaliveTime(NonZeroU16::new(30).unwrap()), LOCAL)
     })
 }
 

@@ -11,9 +11,10 @@ use ldp::{
     Action, Config, ConnId, Event, FecState, Installation, InterfaceId, LdpId, NextHop, Role, Speaker,
 };
 use wire::ldp::{
-    Addresses, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession, Hello, HoldTime, Incoming,
-    Initialization, KeepaliveTime, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest,
-    LabelWithdraw, Message, MessageId, Milliseconds, Notification, PduReader, PduWriter, Status, StatusCode,
+    AddressFamily, Addresses, Body, Capability, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession, Hello, HoldTime,
+    Incoming, Initialization, KeepaliveTime, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest,
+    LabelWithdraw, Message, MessageId, Milliseconds, Notification, PduReader, PduWriter, RequestFec, Status,
+    StatusCode, TransportPreference,
 };
 
 const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 4);
@@ -194,6 +195,7 @@ impl Driver<'_> {
             transport_address: (bits & 8 == 0).then_some(peer(n).lsr_id),
             transport_address_v6: None,
             configuration_sequence: (bits & 16 != 0).then_some(u32::from(bits)),
+            dual_stack: (bits & 32 != 0).then_some(TransportPreference::Ipv4),
         };
         pdu(peer(n), Body::Hello(hello))
     }
@@ -237,18 +239,16 @@ impl Driver<'_> {
 
     fn initialization(&mut self) -> Body {
         let (keepalive, reconnect, recovery) = (self.next(), self.next(), self.next());
+        let keepalive_time = KeepaliveTime(NonZeroU16::new(u16::from(keepalive)).unwrap_or(NonZeroU16::MIN));
         Body::Initialization(Initialization {
-            keepalive: KeepaliveTime(NonZeroU16::new(u16::from(keepalive)).unwrap_or(NonZeroU16::MIN)),
-            advertisement: Advertisement::DownstreamUnsolicited,
-            path_vector_limit: None,
             max_pdu_length: u16::from(reconnect) * 20,
-            receiver: LdpId::platform(LOCAL),
             fault_tolerance: (reconnect % 3 > 0).then_some(FtSession {
                 flags: FtSession::LEARN_FROM_NETWORK,
                 reconnect: Milliseconds(u32::from(reconnect) * 100),
                 recovery: Milliseconds(u32::from(recovery) * 100),
             }),
-            unknown: Vec::new(),
+            capabilities: Capability::ALL.into_iter().filter(|_| keepalive % 2 > 0).collect(),
+            ..Initialization::new(keepalive_time, LdpId::platform(LOCAL))
         })
     }
 
@@ -256,7 +256,12 @@ impl Driver<'_> {
         let (kind, c, d) = (self.next(), self.next(), self.next());
         let label = Label::new(u32::from(d)).unwrap_or(Label::MAX);
         let some = (d > 3).then_some(label);
-        let one = if d == 255 { FecTlv::Wildcard } else { FecTlv::from(fec(c).0) };
+        let one = match d {
+            255 => FecTlv::Wildcard,
+            254 => FecTlv::TypedWildcard(AddressFamily::Ipv4),
+            253 => FecTlv::TypedWildcard(AddressFamily::Ipv6),
+            _ => FecTlv::from(fec(c).0),
+        };
         let body = match kind % 12 {
             0 => Body::Notification(Notification::new(Status::new(StatusCode::new(u32::from(c))))),
             1 => self.initialization(),
@@ -267,9 +272,10 @@ impl Driver<'_> {
                 hop_count: (d & 1 != 0).then_some(c),
                 ..LabelMapping::new(fec(c).0.into(), label)
             }),
-            7 => {
-                Body::LabelRequest(LabelRequest { fecs: fec(c).0.into(), hop_count: None, path_vector: None })
+            7 if d == 255 => {
+                Body::LabelRequest(LabelRequest::new(RequestFec::TypedWildcard(AddressFamily::Ipv4)))
             }
+            7 => Body::LabelRequest(LabelRequest::new(fec(c).0.into())),
             8 => Body::LabelWithdraw(LabelWithdraw { fec: one, label: some }),
             9 | 10 => Body::LabelRelease(LabelRelease { fec: one, label: some, status: None }),
             _ => Body::LabelAbortRequest(LabelAbortRequest { fecs: fec(c).0.into(), request: MessageId(1) }),

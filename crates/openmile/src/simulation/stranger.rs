@@ -10,9 +10,8 @@ use contract::{Label, Tick};
 use ipnet::IpNet;
 use ldp::{ConnId, InterfaceId, LdpId};
 use wire::ldp::{
-    Addresses, Advertisement, Body, FecTlv, FtSession, Hello, HoldTime, Incoming, Initialization,
-    KeepaliveTime, LabelMapping, LabelRelease, LabelWithdraw, Message, MessageId, Milliseconds, PduReader,
-    PduWriter,
+    Addresses, Body, FecTlv, FtSession, Hello, HoldTime, Incoming, Initialization, KeepaliveTime,
+    LabelMapping, LabelRelease, LabelWithdraw, Message, MessageId, Milliseconds, PduReader, PduWriter,
 };
 
 use super::plan::{Behind, STRANGER_CABLE, cable_address, lsr_id};
@@ -95,15 +94,7 @@ impl World {
     pub(super) fn stranger_due(&mut self) {
         self.later(INTERVAL, What::StrangerDue);
         let Some(stranger) = self.stranger.as_ref().filter(|stranger| stranger.listens) else { return };
-        let hello = Hello {
-            hold: HoldTime(15),
-            targeted: false,
-            request_targeted: false,
-            gtsm: false,
-            transport_address: Some(lsr_id(stranger.number)),
-            transport_address_v6: None,
-            configuration_sequence: None,
-        };
+        let hello = Hello { transport_address: Some(lsr_id(stranger.number)), ..Hello::link(HoldTime(15)) };
         let (node, octets) = (stranger.node, stranger.pdu(vec![Body::Hello(hello)]));
         let alive = stranger.pdu(vec![Body::KeepAlive]);
         let (conn, number) = (stranger.conn, stranger.number);
@@ -135,14 +126,10 @@ impl World {
         let Some(stranger) = &mut self.stranger else { return };
         let minute = Milliseconds(if preserves { 60_000 } else { 0 });
         let ft = FtSession { flags: FtSession::LEARN_FROM_NETWORK, reconnect: minute, recovery: minute };
+        let keepalive = KeepaliveTime(NonZeroU16::new(30).unwrap_or(NonZeroU16::MIN));
         let initialization = Initialization {
-            keepalive: KeepaliveTime(NonZeroU16::new(30).unwrap_or(NonZeroU16::MIN)),
-            advertisement: Advertisement::DownstreamUnsolicited,
-            path_vector_limit: None,
-            max_pdu_length: 4096,
-            receiver: LdpId::platform(lsr_id(stranger.node)),
             fault_tolerance: preserves.then_some(ft),
-            unknown: Vec::new(),
+            ..Initialization::new(keepalive, LdpId::platform(lsr_id(stranger.node)))
         };
         stranger.reader = PduReader::default();
         stranger.conn = Some(end);

@@ -2,10 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::fec::{FAMILY_IPV4, FAMILY_IPV6};
 use super::message::missing;
 use super::tlv::{self, Tlvs, Value, keep_first};
-use super::{DecodeError, StatusCode};
+use super::{AddressFamily, DecodeError};
 
 /// Interface addresses of the sender, of one family.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -34,11 +33,11 @@ impl Addresses {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         tlv::write(out, tlv::ADDRESS_LIST, |out| match self {
             Self::V4(addresses) => {
-                out.extend_from_slice(&FAMILY_IPV4.to_be_bytes());
+                out.extend_from_slice(&AddressFamily::Ipv4.to_bytes());
                 addresses.iter().for_each(|address| out.extend_from_slice(&address.octets()));
             }
             Self::V6(addresses) => {
-                out.extend_from_slice(&FAMILY_IPV6.to_be_bytes());
+                out.extend_from_slice(&AddressFamily::Ipv6.to_bytes());
                 addresses.iter().for_each(|address| out.extend_from_slice(&address.octets()));
             }
         });
@@ -46,21 +45,20 @@ impl Addresses {
 }
 
 fn decode_list(mut value: Value<'_>) -> Result<Addresses, DecodeError> {
-    match value.u16()? {
-        FAMILY_IPV4 => {
+    match AddressFamily::decode(&mut value)? {
+        AddressFamily::Ipv4 => {
             let mut addresses = Vec::new();
             while !value.is_empty() {
                 addresses.push(Ipv4Addr::from(value.take::<4>()?));
             }
             Ok(Addresses::V4(addresses))
         }
-        FAMILY_IPV6 => {
+        AddressFamily::Ipv6 => {
             let mut addresses = Vec::new();
             while !value.is_empty() {
                 addresses.push(Ipv6Addr::from(value.take::<16>()?));
             }
             Ok(Addresses::V6(addresses))
         }
-        _ => Err(DecodeError::new(StatusCode::UNSUPPORTED_ADDRESS_FAMILY, "addresses that are not IP")),
     }
 }

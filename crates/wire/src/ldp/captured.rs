@@ -20,7 +20,7 @@ const SHUTDOWN: &str = "0001001c0aff09020000000100120000000f0300000a8000000a0000
 const FRR: LdpId = LdpId::platform(Ipv4Addr::new(10, 255, 9, 2));
 const OTHER: LdpId = LdpId::platform(Ipv4Addr::new(10, 255, 9, 1));
 
-fn octets(hex: &str) -> Vec<u8> {
+pub(super) fn octets(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     let octet = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks(2).map(octet).collect()
@@ -58,13 +58,13 @@ fn a_hello() {
         transport_address: Some(FRR.lsr_id),
         transport_address_v6: None,
         configuration_sequence: Some(2),
+        dual_stack: None,
     };
     assert_eq!(read(HELLO), [Body::Hello(hello)]);
 }
 
 #[test]
 fn an_initialization_with_capabilities() {
-    let capability = |kind| UnknownTlv { kind, forward: false, value: vec![0x80] };
     let initialization = Initialization {
         keepalive: KeepaliveTime(NonZeroU16::new(180).unwrap()),
         advertisement: Advertisement::DownstreamUnsolicited,
@@ -72,8 +72,9 @@ fn an_initialization_with_capabilities() {
         max_pdu_length: 0,
         receiver: OTHER,
         fault_tolerance: None,
-        // Dynamic announcement, typed wildcard, unrecognized notification: RFC 5561, 5918, 5919.
-        unknown: vec![capability(0x0506), capability(0x050b), capability(0x0603)],
+        capabilities: Capability::ALL.into(),
+        unknown: vec![],
+        unsupported: vec![],
     };
     assert_eq!(read(INITIALIZATION), [Body::Initialization(initialization)]);
 }

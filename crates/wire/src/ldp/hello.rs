@@ -1,11 +1,11 @@
-//! Hello (RFC 5036 §3.5.2).
+//! Hello (RFC 5036 §3.5.2, RFC 7552 §6.1).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::DecodeError;
 use super::message::missing;
-use super::tlv::{self, Tlvs, keep_first};
+use super::tlv::{self, Tlvs, Value, keep_first};
+use super::{DecodeError, StatusCode};
 
 const TARGETED: u16 = 0x8000;
 const REQUEST_TARGETED: u16 = 0x4000;
@@ -25,10 +25,45 @@ pub struct Hello {
     pub gtsm: bool,
     /// Where sessions begin and end; else where the Hello came from.
     pub transport_address: Option<Ipv4Addr>,
-    /// The same for IPv6; a Hello over IPv4 has no use for it (RFC 7552 §6.1).
+    /// The same for IPv6. A Hello over one family has no use for the other's (RFC 7552 §6.1); of several of one family
+    /// only the first counts.
     pub transport_address_v6: Option<Ipv6Addr>,
     /// Changes when the sender's configuration does.
     pub configuration_sequence: Option<u32>,
+    /// The sender speaks LDP over IPv4 and IPv6 here, and prefers this one for the session.
+    pub dual_stack: Option<TransportPreference>,
+}
+
+/// What the two address families' Hellos of one LSR agree on: which of them the session is to run over (RFC 7552
+/// §6.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum TransportPreference {
+    /// IPv4.
+    Ipv4,
+    /// IPv6, the RFC's default.
+    Ipv6,
+}
+
+impl TransportPreference {
+    /// The TR bits: the first four of the value's 32, the others are reserved.
+    fn decode(value: Value<'_>) -> Result<Self, DecodeError> {
+        let [first, ..] = value.exactly::<4>()?;
+        match first >> 4 {
+            4 => Ok(Self::Ipv4),
+            6 => Ok(Self::Ipv6),
+            _ => Err(DecodeError::new(
+                StatusCode::MALFORMED_TLV_VALUE,
+                "a preference for neither IPv4 nor IPv6",
+            )),
+        }
+    }
+
+    const fn to_bytes(self) -> [u8; 4] {
+        match self {
+            Self::Ipv4 => [4 << 4, 0, 0, 0],
+            Self::Ipv6 => [6 << 4, 0, 0, 0],
+        }
+    }
 }
 
 /// A Hello's hold time in seconds, with the two values that mean something else (RFC 5036 §3.5.2).
@@ -42,11 +77,22 @@ impl HoldTime {
     pub const INFINITE: Self = Self(0xffff);
     /// What [`Self::DEFAULT`] means in a link Hello.
     pub const LINK_DEFAULT: Duration = Duration::from_secs(15);
+    /// What [`Self::DEFAULT`] means in a targeted Hello.
+    pub const TARGETED_DEFAULT: Duration = Duration::from_secs(45);
 
     /// The time that a link Hello holds; `None`: for ever.
     pub const fn link(self) -> Option<Duration> {
+        self.or_default(Self::LINK_DEFAULT)
+    }
+
+    /// The time that a targeted Hello holds; `None`: for ever.
+    pub const fn targeted(self) -> Option<Duration> {
+        self.or_default(Self::TARGETED_DEFAULT)
+    }
+
+    const fn or_default(self, default: Duration) -> Option<Duration> {
         match self {
-            Self::DEFAULT => Some(Self::LINK_DEFAULT),
+            Self::DEFAULT => Some(default),
             Self::INFINITE => None,
             Self(seconds) => Some(Duration::from_secs(seconds as u64)),
         }
@@ -54,9 +100,24 @@ impl HoldTime {
 }
 
 impl Hello {
+    /// A link Hello without more.
+    pub const fn link(hold: HoldTime) -> Self {
+        Self {
+            hold,
+            targeted: false,
+            request_targeted: false,
+            gtsm: false,
+            transport_address: None,
+            transport_address_v6: None,
+            configuration_sequence: None,
+            dual_stack: None,
+        }
+    }
+
     pub(super) fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut tlvs = Tlvs::new(octets);
-        let (mut common, mut transport, mut transport_v6, mut sequence) = (None, None, None, None);
+        let (mut common, mut transport, mut transport_v6) = (None, None, None);
+        let (mut sequence, mut dual_stack) = (None, None);
         while let Some(tlv) = tlvs.next()? {
             match tlv.kind {
                 tlv::COMMON_HELLO => {
@@ -75,6 +136,7 @@ impl Hello {
                 tlv::CONFIGURATION_SEQUENCE => {
                     keep_first(&mut sequence, u32::from_be_bytes(tlv.value.exactly()?));
                 }
+                tlv::DUAL_STACK => keep_first(&mut dual_stack, TransportPreference::decode(tlv.value)?),
                 _ => {
                     tlv.unused()?;
                 }
@@ -89,6 +151,7 @@ impl Hello {
             transport_address: transport,
             transport_address_v6: transport_v6,
             configuration_sequence: sequence,
+            dual_stack,
         })
     }
 
@@ -109,6 +172,11 @@ impl Hello {
         }
         if let Some(number) = self.configuration_sequence {
             tlv::write(out, tlv::CONFIGURATION_SEQUENCE, |out| out.extend_from_slice(&number.to_be_bytes()));
+        }
+        if let Some(preference) = self.dual_stack {
+            tlv::write(out, tlv::optional(tlv::DUAL_STACK), |out| {
+                out.extend_from_slice(&preference.to_bytes());
+            });
         }
     }
 }

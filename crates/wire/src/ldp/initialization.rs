@@ -1,11 +1,13 @@
-//! Initialization (RFC 5036 §3.5.3) and the FT Session TLV (RFC 3479 §8.5, RFC 3478 §2).
+//! Initialization (RFC 5036 §3.5.3), the FT Session TLV (RFC 3479 §8.5, RFC 3478 §2) and capabilities (RFC 5561 §6).
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use super::capability::encode_others;
 use super::message::missing;
 use super::tlv::{self, Tlvs, Value, keep_first};
-use super::{DecodeError, LdpId, StatusCode, UnknownTlv, VERSION};
+use super::{Capability, CapabilityChange, DecodeError, LdpId, RawTlv, StatusCode, UnknownTlv, VERSION};
 
 const A_BIT: u8 = 0x80;
 const D_BIT: u8 = 0x40;
@@ -25,8 +27,12 @@ pub struct Initialization {
     pub receiver: LdpId,
     /// How the sender comes through a restart.
     pub fault_tolerance: Option<FtSession>,
-    /// Capabilities and other TLVs that are not known here, in their order.
+    /// What else the sender can do. The S bit is taken as set, as it must be (RFC 5561 §6).
+    pub capabilities: BTreeSet<Capability>,
+    /// Capabilities and other TLVs that are not known here, with the U bit, in their order.
     pub unknown: Vec<UnknownTlv>,
+    /// The same without the U bit: the sender is to be told, and the rest of the message holds (RFC 5561 §8).
+    pub unsupported: Vec<RawTlv>,
 }
 
 /// The time in seconds after which a silent session is dead.
@@ -85,9 +91,25 @@ impl FtSession {
 }
 
 impl Initialization {
+    /// Downstream unsolicited, the default PDU length, nothing beyond RFC 5036.
+    pub const fn new(keepalive: KeepaliveTime, receiver: LdpId) -> Self {
+        Self {
+            keepalive,
+            advertisement: Advertisement::DownstreamUnsolicited,
+            path_vector_limit: None,
+            max_pdu_length: 0,
+            receiver,
+            fault_tolerance: None,
+            capabilities: BTreeSet::new(),
+            unknown: Vec::new(),
+            unsupported: Vec::new(),
+        }
+    }
+
     pub(super) fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut tlvs = Tlvs::new(octets);
-        let (mut common, mut fault_tolerance, mut unknown) = (None, None, Vec::new());
+        let (mut common, mut fault_tolerance) = (None, None);
+        let mut parameters = CapabilityChange::default();
         while let Some(tlv) = tlvs.next()? {
             match tlv.kind {
                 tlv::COMMON_SESSION => keep_first(&mut common, decode_common(tlv.value)?),
@@ -105,11 +127,18 @@ impl Initialization {
                     value.end()?;
                     keep_first(&mut fault_tolerance, FtSession { flags, reconnect, recovery });
                 }
-                _ => unknown.extend(tlv.unused()?),
+                _ => parameters.add(&tlv)?,
             }
         }
         let common = common.ok_or(missing("an Initialization without its common parameters"))?;
-        Ok(Self { fault_tolerance, unknown, ..common })
+        let CapabilityChange { changes, unknown, unsupported } = parameters;
+        Ok(Self {
+            fault_tolerance,
+            capabilities: changes.into_keys().collect(),
+            unknown,
+            unsupported,
+            ..common
+        })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -130,9 +159,8 @@ impl Initialization {
                 out.extend_from_slice(&ft.recovery.0.to_be_bytes());
             });
         }
-        for tlv in &self.unknown {
-            tlv.encode(out);
-        }
+        self.capabilities.iter().for_each(|capability| capability.encode(true, out));
+        encode_others(&self.unknown, &self.unsupported, out);
     }
 }
 
@@ -150,7 +178,6 @@ fn decode_common(mut value: Value<'_>) -> Result<Initialization, DecodeError> {
         .ok_or(DecodeError::new(StatusCode::BAD_KEEPALIVE_TIME, "a keepalive time of zero"))?;
     let on_demand = flags & A_BIT != 0;
     Ok(Initialization {
-        keepalive,
         advertisement: if on_demand {
             Advertisement::DownstreamOnDemand
         } else {
@@ -158,8 +185,6 @@ fn decode_common(mut value: Value<'_>) -> Result<Initialization, DecodeError> {
         },
         path_vector_limit: (flags & D_BIT != 0).then_some(limit),
         max_pdu_length,
-        receiver,
-        fault_tolerance: None,
-        unknown: Vec::new(),
+        ..Initialization::new(keepalive, receiver)
     })
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::message::missing;
 use super::tlv::{self, Tlv, Tlvs, Value, keep_first};
-use super::{DecodeError, FecTlv, MessageId, PrefixFecs, Status, StatusCode, UnknownTlv};
+use super::{DecodeError, FecTlv, MessageId, PrefixFecs, RequestFec, Status, StatusCode, UnknownTlv};
 use crate::Label;
 
 /// "Send packets of these FECs with this label."
@@ -28,11 +28,13 @@ pub struct LabelMapping {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LabelRequest {
     /// The FECs.
-    pub fecs: PrefixFecs,
+    pub fec: RequestFec,
     /// LSRs along the LSP; 0: not known.
     pub hop_count: Option<u8>,
     /// The LSRs along the LSP.
     pub path_vector: Option<PathVector>,
+    /// TLVs that are not known here.
+    pub unknown: Vec<UnknownTlv>,
 }
 
 /// "Stop using this label."
@@ -175,14 +177,27 @@ impl LabelMapping {
 }
 
 impl LabelRequest {
+    /// A request of these FECs and nothing else.
+    pub const fn new(fec: RequestFec) -> Self {
+        Self { fec, hop_count: None, path_vector: None, unknown: Vec::new() }
+    }
+
     pub(super) fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut parts = Parts::decode(octets)?;
-        Ok(Self { fecs: parts.prefixes()?, hop_count: parts.hop_count, path_vector: parts.path_vector })
+        Ok(Self {
+            fec: parts.fec()?.requestable()?,
+            hop_count: parts.hop_count,
+            path_vector: parts.path_vector,
+            unknown: parts.unknown,
+        })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        self.fecs.encode(out);
+        self.fec.encode(out);
         write_attributes(out, self.hop_count, self.path_vector.as_ref());
+        for tlv in &self.unknown {
+            tlv.encode(out);
+        }
     }
 }
 

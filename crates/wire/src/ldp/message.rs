@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Addresses, DecodeError, Hello, Initialization, LabelAbortRequest, LabelMapping, LabelRelease,
-    LabelRequest, LabelWithdraw, Notification, StatusCode, tlv,
+    Addresses, CapabilityChange, DecodeError, Hello, Initialization, LabelAbortRequest, LabelMapping,
+    LabelRelease, LabelRequest, LabelWithdraw, Notification, StatusCode, tlv,
 };
 
 /// A number that names a message among its sender's.
@@ -26,6 +26,8 @@ impl MessageType {
     pub const INITIALIZATION: Self = Self(0x0200);
     /// KeepAlive.
     pub const KEEPALIVE: Self = Self(0x0201);
+    /// Capability (RFC 5561 §7).
+    pub const CAPABILITY: Self = Self(0x0202);
     /// Address.
     pub const ADDRESS: Self = Self(0x0300);
     /// Address Withdraw.
@@ -49,6 +51,7 @@ impl fmt::Display for MessageType {
             Self::HELLO => "Hello",
             Self::INITIALIZATION => "Initialization",
             Self::KEEPALIVE => "KeepAlive",
+            Self::CAPABILITY => "Capability",
             Self::ADDRESS => "Address",
             Self::ADDRESS_WITHDRAW => "Address Withdraw",
             Self::LABEL_MAPPING => "Label Mapping",
@@ -81,6 +84,8 @@ pub enum Body {
     Initialization(Initialization),
     /// "I am still here."
     KeepAlive,
+    /// What a session is to be like from now on.
+    Capability(CapabilityChange),
     /// "These are my addresses."
     Address(Addresses),
     /// "These are mine no more."
@@ -114,6 +119,7 @@ impl Body {
             Self::Hello(_) => MessageType::HELLO,
             Self::Initialization(_) => MessageType::INITIALIZATION,
             Self::KeepAlive => MessageType::KEEPALIVE,
+            Self::Capability(_) => MessageType::CAPABILITY,
             Self::Address(_) => MessageType::ADDRESS,
             Self::AddressWithdraw(_) => MessageType::ADDRESS_WITHDRAW,
             Self::LabelMapping(_) => MessageType::LABEL_MAPPING,
@@ -136,6 +142,7 @@ impl Body {
                 }
                 Self::KeepAlive
             }
+            MessageType::CAPABILITY => Self::Capability(CapabilityChange::decode(octets)?),
             MessageType::ADDRESS => Self::Address(Addresses::decode(octets)?),
             MessageType::ADDRESS_WITHDRAW => Self::AddressWithdraw(Addresses::decode(octets)?),
             MessageType::LABEL_MAPPING => Self::LabelMapping(LabelMapping::decode(octets)?),
@@ -153,6 +160,7 @@ impl Body {
             Self::Hello(hello) => hello.encode(out),
             Self::Initialization(initialization) => initialization.encode(out),
             Self::KeepAlive => {}
+            Self::Capability(change) => change.encode(out),
             Self::Address(addresses) | Self::AddressWithdraw(addresses) => addresses.encode(out),
             Self::LabelMapping(mapping) => mapping.encode(out),
             Self::LabelRequest(request) => request.encode(out),

@@ -1,8 +1,8 @@
-//! Notification (RFC 5036 §3.5.1) and the Status TLV (§3.4.6).
+//! Notification (RFC 5036 §3.5.1, RFC 5561 §8, RFC 5919 §4) and the Status TLV (§3.4.6).
 
 use super::message::missing;
 use super::tlv::{self, Tlvs, Value, keep_first};
-use super::{DecodeError, MessageId, MessageType, StatusCode};
+use super::{AddressFamily, DecodeError, FecTlv, MessageId, MessageType, RawTlv, StatusCode};
 
 const E_BIT: u32 = 0x8000_0000;
 const F_BIT: u32 = 0x4000_0000;
@@ -20,6 +20,11 @@ pub struct Notification {
     pub returned_pdu: Option<Vec<u8>>,
     /// As much of the message that it is about as the sender cared to return.
     pub returned_message: Option<Vec<u8>>,
+    /// The TLVs that it is about, as they came.
+    pub returned_tlvs: Vec<RawTlv>,
+    /// The FECs that it is about. A FEC TLV that cannot be read for want of knowledge (of pseudowires, say) is passed
+    /// over: a Notification tells something and asks nothing.
+    pub fec: Option<FecTlv>,
 }
 
 /// What happened, and in what.
@@ -67,12 +72,26 @@ impl Status {
 impl Notification {
     /// This status and nothing else.
     pub const fn new(status: Status) -> Self {
-        Self { status, extended: None, request: None, returned_pdu: None, returned_message: None }
+        Self {
+            status,
+            extended: None,
+            request: None,
+            returned_pdu: None,
+            returned_message: None,
+            returned_tlvs: Vec::new(),
+            fec: None,
+        }
+    }
+
+    /// All label bindings of prefixes of this family have been told (RFC 5919 §4).
+    pub fn end_of_lib(family: AddressFamily) -> Self {
+        Self { fec: Some(FecTlv::TypedWildcard(family)), ..Self::new(Status::new(StatusCode::END_OF_LIB)) }
     }
 
     pub(super) fn decode(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut tlvs = Tlvs::new(octets);
         let (mut status, mut extended, mut request, mut pdu, mut message) = (None, None, None, None, None);
+        let (mut returned_tlvs, mut fec) = (None, None);
         while let Some(tlv) = tlvs.next()? {
             match tlv.kind {
                 tlv::STATUS => keep_first(&mut status, Status::decode(tlv.value)?),
@@ -83,6 +102,12 @@ impl Notification {
                     keep_first(&mut request, MessageId(u32::from_be_bytes(tlv.value.exactly()?)));
                 }
                 tlv::RETURNED_PDU => keep_first(&mut pdu, tlv.value.rest().to_vec()),
+                tlv::RETURNED_TLVS => keep_first(&mut returned_tlvs, tlv.value.raw_tlvs()?),
+                tlv::FEC => match FecTlv::decode(tlv.value) {
+                    Ok(read) => keep_first(&mut fec, read),
+                    Err(error) if error.is_fatal() => return Err(error),
+                    Err(_) => {}
+                },
                 tlv::RETURNED_MESSAGE => keep_first(&mut message, tlv.value.rest().to_vec()),
                 _ => {
                     tlv.unused()?;
@@ -90,7 +115,15 @@ impl Notification {
             }
         }
         let status = status.ok_or(missing("a Notification without a status"))?;
-        Ok(Self { status, extended, request, returned_pdu: pdu, returned_message: message })
+        Ok(Self {
+            status,
+            extended,
+            request,
+            returned_pdu: pdu,
+            returned_message: message,
+            returned_tlvs: returned_tlvs.unwrap_or_default(),
+            fec,
+        })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -108,6 +141,14 @@ impl Notification {
         }
         if let Some(message) = &self.returned_message {
             tlv::write(out, tlv::RETURNED_MESSAGE, |out| out.extend_from_slice(message));
+        }
+        if !self.returned_tlvs.is_empty() {
+            tlv::write(out, tlv::optional(tlv::RETURNED_TLVS), |out| {
+                self.returned_tlvs.iter().for_each(|tlv| tlv.encode(out));
+            });
+        }
+        if let Some(fec) = &self.fec {
+            fec.encode(out);
         }
     }
 }

@@ -64,8 +64,20 @@ fn fecs() -> impl Strategy<Value = PrefixFecs> {
     prop::collection::vec(prefix(), 1..20).prop_map(|prefixes| PrefixFecs::new(prefixes).unwrap())
 }
 
+fn family() -> impl Strategy<Value = AddressFamily> {
+    prop_oneof![Just(AddressFamily::Ipv4), Just(AddressFamily::Ipv6)]
+}
+
 fn fec_tlv() -> impl Strategy<Value = FecTlv> {
-    prop_oneof![Just(FecTlv::Wildcard), fecs().prop_map(FecTlv::Prefixes)]
+    prop_oneof![
+        Just(FecTlv::Wildcard),
+        family().prop_map(FecTlv::TypedWildcard),
+        fecs().prop_map(FecTlv::Prefixes)
+    ]
+}
+
+fn request_fec() -> impl Strategy<Value = RequestFec> {
+    prop_oneof![family().prop_map(RequestFec::TypedWildcard), fecs().prop_map(RequestFec::Prefixes)]
 }
 
 fn label() -> impl Strategy<Value = Label> {
@@ -100,6 +112,23 @@ fn unknown() -> impl Strategy<Value = Vec<UnknownTlv>> {
     prop::collection::vec(tlv, 0..4)
 }
 
+/// TLVs without the U bit of types that are not known here: vendors' and experimental ones.
+fn unsupported() -> impl Strategy<Value = Vec<RawTlv>> {
+    let tlv = (0x3e00u16..=0x3fff, any::<bool>(), prop::collection::vec(any::<u8>(), 0..20))
+        .prop_map(|(kind, forward, value)| RawTlv { word: kind | if forward { 0x4000 } else { 0 }, value });
+    prop::collection::vec(tlv, 0..3)
+}
+
+fn raw_tlvs() -> impl Strategy<Value = Vec<RawTlv>> {
+    let tlv = (any::<u16>(), prop::collection::vec(any::<u8>(), 0..20))
+        .prop_map(|(word, value)| RawTlv { word, value });
+    prop::collection::vec(tlv, 0..4)
+}
+
+fn capability() -> impl Strategy<Value = Capability> {
+    prop::sample::select(Capability::ALL.to_vec())
+}
+
 fn octets() -> impl Strategy<Value = Option<Vec<u8>>> {
     prop::option::of(prop::collection::vec(any::<u8>(), 0..40))
 }
@@ -112,7 +141,10 @@ fn initialization() -> impl Strategy<Value = Initialization> {
     });
     let receiver = (any::<Ipv4Addr>(), any::<u16>());
     let common = (1..=u16::MAX, any::<bool>(), any::<Option<u8>>(), any::<u16>(), receiver);
-    (common, prop::option::of(ft), unknown()).prop_map(|(common, fault_tolerance, unknown)| {
+    let capabilities = prop::collection::btree_set(capability(), 0..4);
+    let others = (capabilities, unknown(), unsupported());
+    (common, prop::option::of(ft), others).prop_map(|(common, fault_tolerance, others)| {
+        let (capabilities, unknown, unsupported) = others;
         let (keepalive, on_demand, path_vector_limit, max_pdu_length, (lsr_id, label_space)) = common;
         Initialization {
             keepalive: KeepaliveTime(NonZeroU16::new(keepalive).unwrap()),
@@ -125,22 +157,30 @@ fn initialization() -> impl Strategy<Value = Initialization> {
             max_pdu_length,
             receiver: LdpId { lsr_id, label_space },
             fault_tolerance,
+            capabilities,
             unknown,
+            unsupported,
         }
     })
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
     let bits = (any::<bool>(), any::<bool>(), any::<bool>());
-    (any::<u16>(), bits, any::<Option<Ipv4Addr>>(), any::<Option<Ipv6Addr>>(), any::<Option<u32>>()).prop_map(
-        |(hold, (targeted, request_targeted, gtsm), v4, v6, configuration_sequence)| Hello {
-            hold: HoldTime(hold),
-            targeted,
-            request_targeted,
-            gtsm,
-            transport_address: v4,
-            transport_address_v6: v6,
-            configuration_sequence,
+    let addresses = (any::<Option<Ipv4Addr>>(), any::<Option<Ipv6Addr>>());
+    let preference = prop_oneof![Just(TransportPreference::Ipv4), Just(TransportPreference::Ipv6)];
+    (any::<u16>(), bits, addresses, any::<Option<u32>>(), prop::option::of(preference)).prop_map(
+        |(hold, bits, (v4, v6), configuration_sequence, dual_stack)| {
+            let (targeted, request_targeted, gtsm) = bits;
+            Hello {
+                hold: HoldTime(hold),
+                targeted,
+                request_targeted,
+                gtsm,
+                transport_address: v4,
+                transport_address_v6: v6,
+                configuration_sequence,
+                dual_stack,
+            }
         },
     )
 }
@@ -151,9 +191,11 @@ fn label_body() -> impl Strategy<Value = Body> {
         mapping.prop_map(|(fecs, label, request, hop_count, path_vector, unknown)| {
             Body::LabelMapping(LabelMapping { fecs, label, request, hop_count, path_vector, unknown })
         }),
-        (fecs(), any::<Option<u8>>(), path_vector()).prop_map(|(fecs, hop_count, path_vector)| {
-            Body::LabelRequest(LabelRequest { fecs, hop_count, path_vector })
-        }),
+        (request_fec(), any::<Option<u8>>(), path_vector(), unknown()).prop_map(
+            |(fec, hop_count, path_vector, unknown)| {
+                Body::LabelRequest(LabelRequest { fec, hop_count, path_vector, unknown })
+            }
+        ),
         (fec_tlv(), prop::option::of(label()))
             .prop_map(|(fec, label)| Body::LabelWithdraw(LabelWithdraw { fec, label })),
         (fec_tlv(), prop::option::of(label()), prop::option::of(status()))
@@ -164,10 +206,25 @@ fn label_body() -> impl Strategy<Value = Body> {
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    let notification = (status(), any::<Option<u32>>(), prop::option::of(id()), octets(), octets());
+    let returned = (octets(), octets(), raw_tlvs());
+    let notification =
+        (status(), any::<Option<u32>>(), prop::option::of(id()), returned, prop::option::of(fec_tlv()));
+    let changes = prop::collection::btree_map(capability(), any::<bool>(), 0..4);
     prop_oneof![
-        notification.prop_map(|(status, extended, request, returned_pdu, returned_message)| {
-            Body::Notification(Notification { status, extended, request, returned_pdu, returned_message })
+        notification.prop_map(|(status, extended, request, returned, fec)| {
+            let (returned_pdu, returned_message, returned_tlvs) = returned;
+            Body::Notification(Notification {
+                status,
+                extended,
+                request,
+                returned_pdu,
+                returned_message,
+                returned_tlvs,
+                fec,
+            })
+        }),
+        (changes, unknown(), unsupported()).prop_map(|(changes, unknown, unsupported)| {
+            Body::Capability(CapabilityChange { changes, unknown, unsupported })
         }),
         hello().prop_map(Body::Hello),
         initialization().prop_map(Body::Initialization),

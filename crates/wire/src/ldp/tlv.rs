@@ -11,6 +11,8 @@ pub(super) const STATUS: u16 = 0x0300;
 pub(super) const EXTENDED_STATUS: u16 = 0x0301;
 pub(super) const RETURNED_PDU: u16 = 0x0302;
 pub(super) const RETURNED_MESSAGE: u16 = 0x0303;
+/// RFC 5561 §8; its U bit is set when it is sent, as are those of the capabilities below.
+pub(super) const RETURNED_TLVS: u16 = 0x0304;
 pub(super) const COMMON_HELLO: u16 = 0x0400;
 pub(super) const IPV4_TRANSPORT_ADDRESS: u16 = 0x0401;
 pub(super) const CONFIGURATION_SEQUENCE: u16 = 0x0402;
@@ -20,11 +22,19 @@ pub(super) const ATM_SESSION: u16 = 0x0501;
 pub(super) const FRAME_RELAY_SESSION: u16 = 0x0502;
 /// RFC 3479 §8.5; its U bit is set when it is sent.
 pub(super) const FT_SESSION: u16 = 0x0503;
+/// RFC 5561 §9.
+pub(super) const DYNAMIC_ANNOUNCEMENT: u16 = 0x0506;
+/// RFC 5918 §5.
+pub(super) const TYPED_WILDCARD_FEC: u16 = 0x050b;
 pub(super) const LABEL_REQUEST_MESSAGE_ID: u16 = 0x0600;
+/// RFC 5919 §5.
+pub(super) const UNRECOGNIZED_NOTIFICATION: u16 = 0x0603;
+/// RFC 7552 §6.1.1; its U bit is set when it is sent.
+pub(super) const DUAL_STACK: u16 = 0x0701;
 
 /// The types that are known: one of them where it does not belong is passed over. ATM and Frame Relay labels are not
 /// among them: a binding of such a label must not be taken for one without a label.
-const KNOWN: [u16; 18] = [
+const KNOWN: [u16; 23] = [
     FEC,
     ADDRESS_LIST,
     HOP_COUNT,
@@ -34,6 +44,7 @@ const KNOWN: [u16; 18] = [
     EXTENDED_STATUS,
     RETURNED_PDU,
     RETURNED_MESSAGE,
+    RETURNED_TLVS,
     COMMON_HELLO,
     IPV4_TRANSPORT_ADDRESS,
     CONFIGURATION_SEQUENCE,
@@ -42,7 +53,11 @@ const KNOWN: [u16; 18] = [
     ATM_SESSION,
     FRAME_RELAY_SESSION,
     FT_SESSION,
+    DYNAMIC_ANNOUNCEMENT,
+    TYPED_WILDCARD_FEC,
     LABEL_REQUEST_MESSAGE_ID,
+    UNRECOGNIZED_NOTIFICATION,
+    DUAL_STACK,
 ];
 
 const U_BIT: u16 = 0x8000;
@@ -67,6 +82,26 @@ impl UnknownTlv {
     }
 }
 
+/// A TLV as it is on the wire, whatever its type.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RawTlv {
+    /// The U bit, the F bit and the type.
+    pub word: u16,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+impl RawTlv {
+    /// The type, 14 bits.
+    pub const fn kind(&self) -> u16 {
+        self.word & TYPE_MASK
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        write(out, self.word, |out| out.extend_from_slice(&self.value));
+    }
+}
+
 /// A TLV as it came.
 #[derive(Clone, Copy)]
 pub(super) struct Tlv<'a> {
@@ -77,6 +112,17 @@ pub(super) struct Tlv<'a> {
 }
 
 impl Tlv<'_> {
+    /// The TLV itself.
+    pub(super) fn raw(&self) -> RawTlv {
+        let flags = if self.unknown_bit { U_BIT } else { 0 } | if self.forward_bit { F_BIT } else { 0 };
+        RawTlv { word: flags | self.kind, value: self.value.0.to_vec() }
+    }
+
+    /// The TLV if it is of an unknown type and its U bit says that this is an error.
+    pub(super) fn must_be_understood(&self) -> Option<RawTlv> {
+        (!self.unknown_bit && !KNOWN.contains(&self.kind)).then(|| self.raw())
+    }
+
     /// What to do with a TLV that the message has no use for: known types are passed over, unknown ones are kept if the
     /// U bit is set and else refused (RFC 5036 §3.3).
     pub(super) fn unused(&self) -> Result<Option<UnknownTlv>, DecodeError> {
@@ -151,6 +197,16 @@ impl<'a> Value<'a> {
     /// All that is left.
     pub(super) const fn rest(self) -> &'a [u8] {
         self.0
+    }
+
+    /// The TLVs that the value is made of.
+    pub(super) fn raw_tlvs(self) -> Result<Vec<RawTlv>, DecodeError> {
+        let mut tlvs = Tlvs::new(self.0);
+        let mut raw = Vec::new();
+        while let Some(tlv) = tlvs.next()? {
+            raw.push(tlv.raw());
+        }
+        Ok(raw)
     }
 
     /// The whole value, which must have exactly this length.
