@@ -13,9 +13,9 @@ use contract::{Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
 use ldp::{Action, Config, ConnId, Event, Installation, InterfaceId, LdpId, NextHop, Speaker};
 use wire::ldp::{
-    Addresses, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Hello, HoldTime, Incoming,
-    Initialization, KeepaliveTime, LabelMapping, LabelRelease, Message, MessageId, Milliseconds, PduReader,
-    PduWriter, Status, StatusCode,
+    Addresses, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Hello, HoldTime, Incoming, Initialization,
+    KeepaliveTime, LabelMapping, LabelRelease, Message, MessageId, Milliseconds, PduReader, PduWriter,
+    Status, StatusCode,
 };
 
 /// Below all of its peers, which therefore connect to it.
@@ -126,17 +126,12 @@ impl Bench {
         let remote = SocketAddrV4::new(peer(n).lsr_id, 50_000);
         self.call(|speaker, now| speaker.handle_accepted(now, conn, remote));
         let initialization = Body::Initialization(Initialization {
-            keepalive: KeepaliveTime(NonZeroU16::MAX),
-            advertisement: Advertisement::DownstreamUnsolicited,
-            path_vector_limit: None,
-            max_pdu_length: 0,
-            receiver: LOCAL,
             fault_tolerance: preserves.then_some(FtSession {
                 flags: FtSession::LEARN_FROM_NETWORK,
                 reconnect: Milliseconds(60_000),
                 recovery: Milliseconds(60_000),
             }),
-            unknown: Vec::new(),
+            ..Initialization::new(KeepaliveTime(NonZeroU16::MAX), LOCAL)
         });
         let addresses = Body::Address(Addresses::V4(vec![hop(n).address]));
         self.stream(conn, &octets(peer(n), [initialization, Body::KeepAlive, addresses]));
@@ -144,16 +139,9 @@ impl Bench {
     }
 
     fn hello(&mut self, n: u8) {
-        let hello = Body::Hello(Hello {
-            hold: HoldTime(15),
-            targeted: false,
-            request_targeted: false,
-            gtsm: false,
-            transport_address: Some(peer(n).lsr_id),
-            transport_address_v6: None,
-            configuration_sequence: None,
-        });
-        let (octets, source) = (octets(peer(n), [hello]), SocketAddrV4::new(hop(n).address, 646));
+        let hello = Hello { transport_address: Some(peer(n).lsr_id), ..Hello::link(HoldTime(15)) };
+        let (octets, source) =
+            (octets(peer(n), [Body::Hello(hello)]), SocketAddrV4::new(hop(n).address, 646));
         self.call(|speaker, now| speaker.handle_datagram(now, hop(n).interface, source, &octets));
     }
 
