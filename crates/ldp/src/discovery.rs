@@ -96,7 +96,9 @@ impl Discovery {
     /// Forgets a peer; returns where it was heard.
     pub(crate) fn forget(&mut self, peer: LdpId) -> Vec<(LdpId, InterfaceId)> {
         let lost: Vec<_> = self.adjacencies_of(peer).map(|(interface, _)| (peer, interface)).collect();
-        lost.iter().for_each(|key| drop(self.adjacencies.remove(key)));
+        for key in &lost {
+            self.adjacencies.remove(key);
+        }
         lost
     }
 

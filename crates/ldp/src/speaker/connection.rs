@@ -296,10 +296,10 @@ impl Speaker {
     /// Forgets a peer of which nothing is left.
     pub(super) fn remove_if_gone(&mut self, id: LdpId) {
         let Some(peer) = self.peers.get(&id) else { return };
-        if matches!(peer.link, Link::Idle(_)) && peer.stale.is_none() && !self.discovery.is_heard(id) {
-            if let Some((remote, _)) = self.peers.remove(&id).and_then(|peer| peer.signed) {
-                self.actions.push_back(Action::Sign { remote, password: None });
-            }
+        let is_gone =
+            matches!(peer.link, Link::Idle(_)) && peer.stale.is_none() && !self.discovery.is_heard(id);
+        if is_gone && let Some((remote, _)) = self.peers.remove(&id).and_then(|peer| peer.signed) {
+            self.actions.push_back(Action::Sign { remote, password: None });
         }
     }
 
