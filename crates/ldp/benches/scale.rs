@@ -89,11 +89,15 @@ impl Bench {
         self.timed(call);
         loop {
             self.actions();
+            let mut installed = Vec::new();
             while let Some(event) = self.speaker.poll_event() {
                 if let Event::Fec(ldp::FecState { fec, in_label: Some(label), .. }) = event {
-                    self.timed(|speaker, now| speaker.handle_installed(now, fec, label, Installation::Held));
-                    self.actions();
+                    installed.push((fec, label, Installation::Held));
                 }
+            }
+            if !installed.is_empty() {
+                self.timed(|speaker, now| speaker.handle_all_installed(now, installed));
+                self.actions();
             }
             let now = self.now;
             if self.speaker.poll_timeout().is_none_or(|at| at > now) {

@@ -209,6 +209,18 @@ impl Speaker {
         self.settle(now);
     }
 
+    /// [`Self::handle_installed`] for many: what follows for a peer is in as few messages as hold it.
+    pub fn handle_all_installed(
+        &mut self,
+        now: Tick,
+        installations: impl IntoIterator<Item = (Fec, Label, Installation)>,
+    ) {
+        for (fec, label, installation) in installations {
+            self.installed(now, fec, label, installation);
+        }
+        self.settle(now);
+    }
+
     /// Whether LSPs of this FEC end here: a handoff with a live next hop, or a return FEC. Host prefixes only.
     pub fn handle_egress(&mut self, now: Tick, fec: Fec, live: bool) {
         if decide::is_host(fec) {

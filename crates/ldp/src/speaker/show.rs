@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use contract::{Fec, Tick};
 
 use super::Speaker;
+use crate::bindings::Binding;
 use crate::peer::{Link, Peer};
 use crate::session::Session;
 use crate::{Adjacency, Counters, LdpId, LibEntry, Neighbor, Received, Sent, SentState, SessionState};
@@ -44,6 +45,23 @@ impl Speaker {
         }
     }
 
+    /// The bindings received of all peers, in no useful order.
+    pub fn received(&self) -> impl Iterator<Item = (LdpId, Fec, Received)> {
+        let all = self.peers.iter();
+        all.flat_map(move |(&id, peer)| {
+            let rows = peer.received.iter();
+            rows.map(move |(fec, binding)| (id, fec, self.received_row(id, fec, binding)))
+        })
+    }
+
+    fn received_row(&self, id: LdpId, fec: Fec, binding: &Binding) -> Received {
+        Received {
+            label: binding.label,
+            in_use: self.fecs.get(&fec).is_some_and(|entry| entry.uses(id, binding.label)),
+            stale: binding.stale,
+        }
+    }
+
     /// The label information base, by FEC and peer. A FEC whose withdrawn label a peer has not released yet has a row for
     /// it beside that of its present label.
     pub fn lib(&self) -> Vec<LibEntry> {
@@ -60,11 +78,7 @@ impl Speaker {
         let current = fecs.into_iter().map(|fec| LibEntry {
             fec,
             peer: id,
-            received: peer.received.of(fec).map(|binding| Received {
-                label: binding.label,
-                in_use: self.fecs.get(&fec).is_some_and(|entry| entry.uses(id, binding.label)),
-                stale: binding.stale,
-            }),
+            received: peer.received.of(fec).map(|binding| self.received_row(id, fec, binding)),
             sent: peer.told(fec).map(|(told, released)| Sent {
                 label: told.label,
                 state: if released { SentState::Released } else { SentState::Mapped },

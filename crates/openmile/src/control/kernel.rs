@@ -139,14 +139,16 @@ struct Kept {
 #[derive(Default)]
 struct Changed {
     devices: bool,
+    /// All hosts, whichever are named.
+    everywhere: bool,
     hosts: BTreeSet<Ipv4Addr>,
     neighbors: Vec<Resolution>,
     lost: bool,
 }
 
 impl Changed {
-    fn everything(interest: &Interest) -> Self {
-        Self { devices: true, hosts: interest.hosts.clone(), ..Self::default() }
+    fn everything() -> Self {
+        Self { devices: true, everywhere: true, ..Self::default() }
     }
 
     fn add(&mut self, message: NetlinkMessage<RouteNetlinkMessage>, interest: &Interest) {
@@ -165,7 +167,7 @@ impl Changed {
             // Routes go and come with devices, addresses and nexthop objects, mostly without a word of their own.
             NetlinkPayload::InnerMessage(_) => {
                 self.devices = true;
-                self.hosts.clone_from(&interest.hosts);
+                self.everywhere = true;
             }
             _ => {}
         }
@@ -223,7 +225,7 @@ impl Follower<'_> {
             self.told.routes.remove(&host);
             self.tell(KernelEvent::Route(host, None)).await;
         }
-        self.ask(&Changed::everything(&self.interest)).await?;
+        self.ask(&Changed::everything()).await?;
         self.ask_next_hops().await
     }
 
@@ -231,7 +233,9 @@ impl Follower<'_> {
         if changed.devices {
             self.ask_interfaces().await?;
         }
-        for &host in &changed.hosts {
+        let all = if changed.everywhere { self.interest.hosts.clone() } else { BTreeSet::new() };
+        let hosts = if changed.everywhere { &all } else { &changed.hosts };
+        for &host in hosts {
             let route = route::host_route(&self.netlink, host).await?;
             if self.told.routes.get(&host) != route.as_ref() {
                 match route.clone() {
@@ -244,7 +248,7 @@ impl Follower<'_> {
         for &resolution in &changed.neighbors {
             self.resolved(resolution).await;
         }
-        if !changed.hosts.is_empty() {
+        if !hosts.is_empty() {
             self.ask_next_hops().await?;
         }
         Ok(())

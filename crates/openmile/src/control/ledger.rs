@@ -84,11 +84,45 @@ pub(crate) struct Ledger {
     retrying: BTreeSet<Key>,
     unsent: BTreeSet<Key>,
     bindings: bindings::Untold,
-    under_way: VecDeque<Key>,
+    under_way: UnderWay,
     connection: Option<Connection>,
     learned_complete: bool,
     /// What every replay begins with, until all that can be learned is known.
     corrections: Vec<Change>,
+}
+
+/// Changes that the forwarder has not answered for, in order.
+#[derive(Debug, Default)]
+struct UnderWay {
+    keys: VecDeque<Key>,
+    /// How many of each name.
+    counts: BTreeMap<Key, u32>,
+}
+
+impl UnderWay {
+    fn push(&mut self, key: Key) {
+        self.keys.push_back(key);
+        *self.counts.entry(key).or_default() += 1;
+    }
+
+    fn pop(&mut self) -> Option<Key> {
+        let key = self.keys.pop_front()?;
+        if let Some(count) = self.counts.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&key);
+            }
+        }
+        Some(key)
+    }
+
+    fn contains(&self, key: &Key) -> bool {
+        self.counts.contains_key(key)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
 }
 
 #[derive(Debug)]
@@ -190,7 +224,7 @@ impl Ledger {
     /// Whether the forwarder holds all that the network file and the directory say.
     pub(crate) fn holds_configuration(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.configuration_ended)
-            && self.under_way.iter().all(|key| key.is_learned())
+            && self.under_way.counts.keys().all(|key| key.is_learned())
     }
 
     /// Whether the forwarder has dealt with all that it was to be told.
@@ -198,14 +232,14 @@ impl Ledger {
         self.holds_configuration()
             && self.unsent.is_empty()
             && !self.bindings.any()
-            && self.under_way.is_empty()
+            && self.under_way.keys.is_empty()
     }
 
     /// The next message, if one may go out now. What is learned does not wait for bindings, of which there may be many.
     pub(crate) fn next_message(&mut self, bindings: &dyn Bindings) -> Option<ToForwarder> {
         let connection = self.connection.as_mut()?;
         let generation = connection.generation;
-        let room = self.under_way.len() < WINDOW;
+        let room = self.under_way.keys.len() < WINDOW;
         if !connection.corrections.is_empty() {
             let change = if room { connection.corrections.pop_front()? } else { return None };
             return Some(self.say(change));
@@ -239,7 +273,7 @@ impl Ledger {
     }
 
     fn say(&mut self, change: Change) -> ToForwarder {
-        self.under_way.push_back(Key::of(&change));
+        self.under_way.push(Key::of(&change));
         let generation = self.connection.as_ref().map_or(Generation::default(), |c| c.generation);
         ToForwarder::Change { generation, change }
     }
@@ -248,7 +282,7 @@ impl Ledger {
     pub(crate) fn applied(&mut self, changes: u32) -> bool {
         let mut learned = false;
         let mut room = false;
-        for key in (0..changes).map_while(|_| self.under_way.pop_front()).collect::<Vec<_>>() {
+        for key in (0..changes).map_while(|_| self.under_way.pop()).collect::<Vec<_>>() {
             learned |= key.is_learned();
             if self.retrying.remove(&key) && !self.unsent.contains(&key) {
                 self.refused.remove(&key);

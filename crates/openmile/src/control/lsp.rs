@@ -12,7 +12,7 @@ use contract::{
     Nhlfe, PortId, ReturnRoute, Tick,
 };
 use ldp::{LabeledNextHop, LdpId, Role};
-use network::{HandoffView, NodeView};
+use network::{HandoffView, HeadendView, NodeView};
 
 use super::kernel::Interface;
 use super::ledger::Key;
@@ -37,11 +37,47 @@ impl KernelView {
     }
 }
 
+/// What FECs are at a node, for as long as its view is what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Places<'a> {
+    handoffs: BTreeMap<Fec, Vec<&'a HandoffView>>,
+    /// By their return FECs.
+    headends: BTreeMap<Fec, &'a HeadendView>,
+    /// What the forwarder holds for packets that enter the LSP here.
+    entrances: BTreeMap<Fec, Key>,
+}
+
+impl<'a> Places<'a> {
+    /// Those of this view.
+    pub(crate) fn of(view: &'a NodeView) -> Self {
+        let mut places = Self::default();
+        for handoff in &view.handoffs {
+            places.handoffs.entry(handoff.fec).or_default().push(handoff);
+        }
+        for headend in &view.headends {
+            places.headends.entry(headend.return_fec).or_insert(headend);
+            for isp_fec in &headend.fecs {
+                places.entrances.entry(isp_fec.fec).or_insert(Key::Ftn(headend.isp));
+            }
+        }
+        for route in &view.return_routes {
+            places.entrances.entry(route.fec).or_insert(Key::ReturnRoute(route.prefix));
+        }
+        places
+    }
+
+    fn handoffs(&self, fec: Fec) -> &[&'a HandoffView] {
+        self.handoffs.get(&fec).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// All that LSPs depend on.
 #[derive(Clone, Copy)]
 pub(crate) struct Known<'a> {
     /// What the network file says of this node.
     pub(crate) view: &'a NodeView,
+    /// The same by FEC.
+    pub(crate) places: &'a Places<'a>,
     /// What LDP decided.
     pub(crate) ldp: &'a BTreeMap<Fec, ldp::FecState>,
     /// FECs to which the next hop bound a null label.
@@ -111,14 +147,13 @@ pub(crate) fn lsps(known: Known) -> Lsps {
     lsps.changes.extend(known.view.handoffs.iter().map(|handoff| handoff_entry(handoff, known)));
     for &fec in known.view.fecs.keys() {
         let state = known.ldp.get(&fec);
-        let handoffs: Vec<_> = known.view.handoffs.iter().filter(|handoff| handoff.fec == fec).collect();
-        let is_return = known.view.headends.iter().any(|headend| headend.return_fec == fec);
-        if is_return {
+        let handoffs = known.places.handoffs(fec);
+        if known.places.headends.contains_key(&fec) {
             return_egress(fec, state, known, &mut lsps);
         } else if handoffs.is_empty() {
             passing(fec, state, known, &mut lsps);
         } else {
-            handoff_egress(fec, &handoffs, state, known, &mut lsps);
+            handoff_egress(fec, handoffs, state, known, &mut lsps);
         }
     }
     retired_labels(known, &mut lsps.changes);
@@ -184,19 +219,18 @@ fn egress_label(state: Option<&ldp::FecState>) -> Option<Label> {
 
 /// The entry for a label of ours that stands for this FEC; `None` if the FEC is nothing here.
 fn ilm(label: Label, fec: Fec, known: Known) -> Option<Change> {
-    let view = known.view;
     // Of several handoffs with one FEC on one node, the preferred one of the live ones takes the packets.
-    let rank = |handoff: &&HandoffView| {
+    let rank = |handoff: &&&HandoffView| {
         let whole = known.handoffs.contains_key(&handoff.circuit);
         (known.is_live(handoff), whole, handoff.preference, Reverse(handoff.circuit))
     };
-    let handoff = view.handoffs.iter().filter(|handoff| handoff.fec == fec).max_by_key(rank);
-    let headend = view.headends.iter().find(|headend| headend.return_fec == fec);
+    let handoff = known.places.handoffs(fec).iter().max_by_key(rank);
+    let headend = known.places.headends.get(&fec);
     let action = match (headend, handoff) {
         (Some(headend), _) => IlmAction::PopToSubscribers { isp: headend.isp },
         (None, Some(handoff)) => IlmAction::PopToHandoff { isp: handoff.isp, handoff: handoff.circuit },
         (None, None) => {
-            IlmAction::Swap { isp: Some(view.fec_owner(&fec)?.isp), nhlfes: nhlfes_of(fec, known) }
+            IlmAction::Swap { isp: Some(known.view.fec_owner(&fec)?.isp), nhlfes: nhlfes_of(fec, known) }
         }
     };
     Some(Change::Ilm(label, Some(Ilm { fec, action })))
@@ -252,24 +286,17 @@ fn handoff_egress(
 /// A FEC of another node: swapped here, and pushed where its packets enter here.
 fn passing(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {
     let in_label = state.and_then(|state| state.in_label);
-    if let Some(key) = enters_here(fec, known.view) {
-        lsps.rows.extend(passing_rows(fec, FecOperation::Push, state, Some(key), known));
+    let entrance = known.places.entrances.get(&fec).copied();
+    if entrance.is_some() {
+        lsps.rows.extend(passing_rows(fec, FecOperation::Push, state, entrance, known));
     }
     if let Some(label) = in_label {
         lsps.changes.extend(ilm(label, fec, known));
     }
-    if in_label.is_some() || enters_here(fec, known.view).is_none() {
+    if in_label.is_some() || entrance.is_none() {
         let key = in_label.map(Key::Ilm);
         lsps.rows.extend(passing_rows(fec, FecOperation::Swap, state, key, known));
     }
-}
-
-/// What the forwarder holds for packets that enter the LSP here; `None` if none do.
-fn enters_here(fec: Fec, view: &NodeView) -> Option<Key> {
-    let headend = view.headends.iter().find(|headend| headend.fecs.iter().any(|isp_fec| isp_fec.fec == fec));
-    let to_isp = headend.map(|headend| Key::Ftn(headend.isp));
-    let route = view.return_routes.iter().find(|route| route.fec == fec);
-    to_isp.or(route.map(|route| Key::ReturnRoute(route.prefix)))
 }
 
 fn passing_rows(

@@ -24,7 +24,7 @@ use super::inherited::Inheritance;
 use super::kernel::{Interface, KernelEvent};
 use super::ldp_io::{LdpInput, LdpTransport};
 use super::ledger::Key;
-use super::lsp::{self, KernelView, Known, LspRow, Lsps};
+use super::lsp::{self, KernelView, Known, LspRow, Lsps, Places};
 use super::start::Parts;
 use super::subscribers::{self, Subscribers};
 use crate::netlink::LinkIndex;

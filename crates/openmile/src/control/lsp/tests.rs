@@ -71,7 +71,8 @@ impl World {
             state.next_hops.iter().map(|next_hop| (next_hop.peer, next_hop.label, state.fec))
         });
         let shared_labels = &shared_labels(bindings, view);
-        lsps(Known { view, ldp, null_labels, shared_labels, retired, stale, kernel, handoffs, held })
+        let places = &Places::of(view);
+        lsps(Known { view, places, ldp, null_labels, shared_labels, retired, stale, kernel, handoffs, held })
     }
 
     fn state(&self, of: Fec, operation: FecOperation) -> FecState {

@@ -113,6 +113,7 @@ impl Node {
     fn confirm_labels(&mut self, now: Tick) {
         let labels = self.ldp_fecs.values().filter_map(|state| Some((state.fec, state.in_label?)));
         let mut installations = BTreeMap::new();
+        let mut news = Vec::new();
         for (fec, label) in labels {
             let key = Key::Ilm(label);
             let ledger = self.link.ledger();
@@ -125,19 +126,19 @@ impl Node {
                 Installation::Awaited
             };
             installations.insert(fec, (label, installation));
-        }
-        for (&fec, &(label, installation)) in &installations {
             if self.installations.get(&fec) != Some(&(label, installation)) {
-                self.speaker.handle_installed(now, fec, label, installation);
+                news.push((fec, label, installation));
             }
         }
         self.installations = installations;
+        if !news.is_empty() {
+            self.speaker.handle_all_installed(now, news);
+        }
     }
 
     /// Says which labels a neighbour bound to the FECs of several ISPs, once; they are not used.
     fn refuse_shared_labels(&mut self) {
-        let lib = self.speaker.lib();
-        let received = lib.iter().filter_map(|entry| Some((entry.peer, entry.received?.label, entry.fec)));
+        let received = self.speaker.received().map(|(peer, fec, received)| (peer, received.label, fec));
         let shared = lsp::shared_labels(received, &self.view);
         for (peer, label) in shared.difference(&self.shared_labels) {
             self.events.alarm(format!(
@@ -150,19 +151,16 @@ impl Node {
     }
 
     fn lsps(&self) -> Lsps {
-        let lib = self.speaker.lib();
-        let received =
-            |entry: &ldp::LibEntry| entry.received.map(|received| (entry.fec, entry.peer, received));
-        let received: Vec<_> = lib.iter().filter_map(received).collect();
-        let stale = received.iter().filter(|(_, _, r)| r.stale).map(|(fec, peer, _)| (*fec, *peer)).collect();
+        let received = || self.speaker.received();
+        let stale = received().filter(|(_, _, r)| r.stale).map(|(peer, fec, _)| (fec, peer)).collect();
         // A null label that was withdrawn since is none any more.
-        let null_labels = received
-            .iter()
-            .filter(|(fec, peer, r)| !r.label.is_real() && self.null_labels.get(fec) == Some(peer))
-            .map(|(fec, _, _)| *fec)
+        let null_labels = received()
+            .filter(|(peer, fec, r)| !r.label.is_real() && self.null_labels.get(fec) == Some(peer))
+            .map(|(_, fec, _)| fec)
             .collect();
         lsp::lsps(Known {
             view: &self.view,
+            places: &Places::of(&self.view),
             ldp: &self.ldp_fecs,
             shared_labels: &self.shared_labels,
             null_labels: &null_labels,
@@ -176,9 +174,11 @@ impl Node {
 
     /// Tells of each FEC whose rows differ.
     fn tell_of_rows(&self, rows: &[LspRow]) {
-        let fecs: BTreeSet<Fec> = rows.iter().chain(&self.rows).map(|row| row.fec).collect();
+        let (old, new) = (by_fec(&self.rows), by_fec(rows));
+        let fecs: BTreeSet<Fec> = old.keys().chain(new.keys()).copied().collect();
         for fec in fecs {
-            let (old, new) = (of_fec(&self.rows, fec), of_fec(rows, fec));
+            let of = |rows: &BTreeMap<Fec, Vec<_>>| rows.get(&fec).cloned().unwrap_or_default();
+            let (old, new) = (of(&old), of(&new));
             if old == new {
                 continue;
             }
@@ -217,8 +217,12 @@ impl Node {
     }
 }
 
-fn of_fec(rows: &[LspRow], fec: Fec) -> Vec<&LspRow> {
-    rows.iter().filter(|row| row.fec == fec).collect()
+fn by_fec(rows: &[LspRow]) -> BTreeMap<Fec, Vec<&LspRow>> {
+    let mut by_fec = BTreeMap::<Fec, Vec<&LspRow>>::new();
+    for row in rows {
+        by_fec.entry(row.fec).or_default().push(row);
+    }
+    by_fec
 }
 
 /// Up, if any way is; else the first row's state.
