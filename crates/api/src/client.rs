@@ -92,6 +92,16 @@ impl Client {
         self.read(self.send(Method::POST, &path, Vec::new()).await?).await
     }
 
+    /// Has something done with an LDP neighbor, named by its LSR-id.
+    pub async fn operate(
+        &self,
+        neighbor: std::net::Ipv4Addr,
+        operation: crate::LdpOperation,
+    ) -> Result<(), ClientError> {
+        let path = format!("/ldp/neighbors/{neighbor}/{}", operation.name());
+        self.send(Method::POST, &path, Vec::new()).await.map(drop)
+    }
+
     /// Follows what happens from now on.
     pub async fn events(&self) -> Result<Events, ClientError> {
         let response = self.request("/events").await?;

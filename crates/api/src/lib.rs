@@ -5,11 +5,13 @@
 //! them as JSON, `openmile show … --json` prints them unchanged.
 
 mod client;
+mod ldp;
 mod reload;
 mod show;
 mod subscribers;
 
 pub use client::{Client, ClientError, Events, ImportLines};
+pub use ldp::LdpOperation;
 pub use reload::{Reload, ReloadOptions};
 pub use show::{
     Account, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, HandoffHealth, Isp,

@@ -93,6 +93,12 @@ impl Discovery {
         self.interfaces.get(&id)
     }
 
+    /// Proposes another hold time from now on: neighbors are told at once.
+    pub(crate) fn set_hold(&mut self, now: Tick, hold: Duration) {
+        self.hold = hold;
+        self.interfaces.values_mut().for_each(|interface| interface.next_hello = now);
+    }
+
     /// Forgets a peer; returns where it was heard.
     pub(crate) fn forget(&mut self, peer: LdpId) -> Vec<(LdpId, InterfaceId)> {
         let lost: Vec<_> = self.adjacencies_of(peer).map(|(interface, _)| (peer, interface)).collect();

@@ -12,7 +12,7 @@ use contract::{Asn, Fec, IcmpSource, VlanId};
 use ipnet::IpNet;
 
 use crate::Network;
-use crate::model::{Handoff, Headend, Isp, Model, Node};
+use crate::model::{Handoff, Headend, Isp, LdpNeighbor, Model, Node};
 use crate::names::{DeviceName, LabelRange, Name};
 use crate::view::{FecKind, FecOwner, fec_owners, icmp_source};
 
@@ -40,6 +40,10 @@ pub struct Item {
 pub enum Subject {
     /// A key of `[network]`.
     Network,
+    /// A key of `[ldp]`.
+    Ldp,
+    /// An LDP neighbor of this node that is treated otherwise than all.
+    LdpNeighbor(Ipv4Addr),
     /// Another node.
     Node(Name),
     /// A port of this node.
@@ -156,6 +160,15 @@ impl Difference {
     }
 
     fn network(&mut self, old: &Model, new: &Model) {
+        let (was, now) = (&old.ldp, &new.ldp);
+        self.changed(
+            Subject::Ldp,
+            [
+                field("hello_hold", or_none(was.hello_hold), or_none(now.hello_hold)),
+                field("keepalive", or_none(was.keepalive), or_none(now.keepalive)),
+                field("neighbors", was.neighbors, now.neighbors),
+            ],
+        );
         let (old, new) = (&old.network, &new.network);
         let ttl = |ttl: contract::TtlModel| format!("{ttl:?}").to_lowercase();
         self.changed(
@@ -211,6 +224,46 @@ impl Difference {
                 (None, Some(now)) => self.add(subject, Edit::Added(kind(now))),
                 (Some(_), None) => self.add(subject, Edit::Removed),
                 (Some(was), Some(now)) => self.changed(subject, [field("kind", kind(was), kind(now))]),
+                (None, None) => {}
+            }
+        }
+        self.ldp_neighbors(was, now);
+    }
+
+    fn ldp_neighbors(&mut self, was: &Node, now: &Node) {
+        let nothing = |lsr_id| LdpNeighbor {
+            lsr_id,
+            password_file: None,
+            gtsm: Default::default(),
+            accept: None,
+            advertise: None,
+            max_bindings: None,
+            shut: false,
+        };
+        for (lsr_id, (was, now)) in matched(&was.ldp_neighbors, &now.ldp_neighbors, |n| n.lsr_id) {
+            let subject = Subject::LdpNeighbor(lsr_id);
+            let fields = |was: &LdpNeighbor, now: &LdpNeighbor| {
+                [
+                    field(
+                        "password_file",
+                        or_none(was.password_file.as_ref()),
+                        or_none(now.password_file.as_ref()),
+                    ),
+                    field("gtsm", was.gtsm, now.gtsm),
+                    field("accept", or_none(was.accept.as_ref()), or_none(now.accept.as_ref())),
+                    field("advertise", or_none(was.advertise.as_ref()), or_none(now.advertise.as_ref())),
+                    field("max_bindings", or_none(was.max_bindings), or_none(now.max_bindings)),
+                    field("shut", was.shut, now.shut),
+                ]
+            };
+            match (was, now) {
+                (None, Some(now)) => {
+                    let given = fields(&nothing(lsr_id), now).into_iter().flatten();
+                    let given: Vec<_> = given.map(|field| format!("{} {}", field.key, field.now)).collect();
+                    self.add(subject, Edit::Added(given.join(", ")));
+                }
+                (Some(_), None) => self.add(subject, Edit::Removed),
+                (Some(was), Some(now)) => self.changed(subject, fields(was, now)),
                 (None, None) => {}
             }
         }
@@ -370,6 +423,8 @@ impl Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network => write!(f, "network:"),
+            Self::Ldp => write!(f, "ldp:"),
+            Self::LdpNeighbor(lsr_id) => write!(f, "LDP neighbor {lsr_id}"),
             Self::Node(name) => write!(f, "node {name}"),
             Self::Port(name) => write!(f, "port {name}"),
             Self::Isp(asn, name) => write!(f, "isp {name} ({asn})"),

@@ -11,8 +11,10 @@ use serde::Serialize;
 
 use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 
+mod ldp;
 mod text;
 
+pub use ldp::{GtsmMode, Ldp, LdpNeighbor, LdpTime, Prefixes, WantedNeighbors};
 use text::{
     AsnNumber, DeviceText, Ipv4PrefixText, Ipv6PrefixText, LabelRangeNumbers, LspMtuNumber, MoveGraceNumber,
     NameText, PortKindText, PreferenceNumber, PrefixText, TtlText, VlanNumber,
@@ -24,6 +26,9 @@ use text::{
 pub struct Model {
     /// What holds for the network as a whole.
     pub network: General,
+    /// LDP on all nodes.
+    #[schemars(default)]
+    pub ldp: Ldp,
     /// The nodes: one `[[node]]` each.
     #[serde(rename = "node")]
     #[schemars(length(min = 1))]
@@ -80,6 +85,10 @@ pub struct Node {
     #[serde(rename = "port")]
     #[schemars(length(min = 1, max = 256))]
     pub ports: Vec<Port>,
+    /// LDP neighbors that are treated otherwise than all: one `[[node.ldp_neighbor]]` each.
+    #[serde(rename = "ldp_neighbor", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub ldp_neighbors: Vec<LdpNeighbor>,
 }
 
 impl Node {

@@ -14,7 +14,8 @@ use toml::de::{DeTable, DeValue};
 use crate::Problem;
 use crate::check;
 use crate::model::{
-    General, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port,
+    General, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor, Model,
+    Node, Pool, Port,
 };
 use fields::{Fields, Reader};
 pub(crate) use place::{Place, Places};
@@ -37,6 +38,10 @@ pub(crate) fn read(text: &str) -> (Option<Model>, Vec<Problem>) {
                 move_grace: Default::default(),
                 subscribers: None,
             },
+        },
+        ldp: match root.table(&mut reader, "ldp", "[ldp]", false) {
+            Some(fields) => ldp(&mut reader, fields),
+            None => Ldp::default(),
         },
         nodes: root.each(&mut reader, "node", "[[node]]", true, node),
         isps: root.each(&mut reader, "isp", "[[isp]]", false, isp),
@@ -91,6 +96,30 @@ fn general(reader: &mut Reader, mut fields: Fields<'_, '_>) -> General {
     general
 }
 
+fn ldp(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Ldp {
+    let ldp = Ldp {
+        hello_hold: fields.optional(reader, "hello_hold"),
+        keepalive: fields.optional(reader, "keepalive"),
+        neighbors: fields.optional(reader, "neighbors").unwrap_or_default(),
+    };
+    fields.finish(reader);
+    ldp
+}
+
+fn ldp_neighbor(reader: &mut Reader, mut fields: Fields<'_, '_>) -> LdpNeighbor {
+    let neighbor = LdpNeighbor {
+        lsr_id: fields.required(reader, "lsr_id"),
+        password_file: fields.optional(reader, "password_file"),
+        gtsm: fields.optional(reader, "gtsm").unwrap_or_default(),
+        accept: fields.optional(reader, "accept"),
+        advertise: fields.optional(reader, "advertise"),
+        max_bindings: fields.optional(reader, "max_bindings"),
+        shut: fields.optional(reader, "shut").unwrap_or_default(),
+    };
+    fields.finish(reader);
+    neighbor
+}
+
 fn node(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Node {
     let node = Node {
         name: fields.required(reader, "name"),
@@ -98,6 +127,7 @@ fn node(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Node {
         transport_address: fields.optional(reader, "transport_address"),
         labels: fields.optional(reader, "labels").unwrap_or_default(),
         ports: fields.each(reader, "port", "[[node.port]]", true, port),
+        ldp_neighbors: fields.each(reader, "ldp_neighbor", "[[node.ldp_neighbor]]", false, ldp_neighbor),
     };
     fields.finish(reader);
     node

@@ -7,7 +7,7 @@ use std::time::Duration;
 use contract::{Asn, Circuit, Fec, IcmpSource, IspConfig, IspPrefix, PortId, PortKind, TtlModel, VlanTags};
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::model::{Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port};
+use crate::model::{Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor, Model, Node, Pool, Port};
 use crate::names::{LabelRange, LspMtu, Name, Preference};
 use crate::numbers::PortNumbers;
 
@@ -23,6 +23,12 @@ pub struct NodeView {
     pub transport_address: Ipv4Addr,
     /// The labels that it gives out.
     pub labels: LabelRange,
+    /// LDP, the same in the whole network.
+    pub ldp: Ldp,
+    /// Its LDP neighbors that are treated otherwise than all.
+    pub ldp_neighbors: Vec<LdpNeighbor>,
+    /// The LSR-ids of the other nodes.
+    pub others: Vec<Ipv4Addr>,
     /// How TTLs are kept, the same in the whole network.
     pub ttl: TtlModel,
     /// The longest IP packet that every LSP of the network carries, in octets without labels.
@@ -161,6 +167,9 @@ impl NodeView {
             lsr_id: node.lsr_id,
             transport_address: node.transport_address(),
             labels: node.labels,
+            ldp: model.ldp,
+            ldp_neighbors: node.ldp_neighbors.clone(),
+            others: model.nodes.iter().map(|other| other.lsr_id).filter(|id| *id != node.lsr_id).collect(),
             ttl: model.network.ttl,
             lsp_mtu: model.network.lsp_mtu,
             move_grace: model.network.move_grace.duration(),

@@ -179,6 +179,23 @@ cases! {
     gateway_broadcast: ["gateway = \"100.64.0.1\"" => "gateway = \"100.64.0.255\""];
     gateway_of_another_family: ["gateway = \"100.64.0.1\"" => "gateway = \"2001:db8::1\""];
     pools_overlap: ["gateway = \"100.64.0.1\"" => "gateway = \"100.64.0.1\"\n    [[isp.headend.pool]]\n    prefix = \"100.64.0.128/25\"\n    gateway = \"100.64.0.129\""];
+    // LDP
+    ldp_bad_hello_hold: ["name = \"test\"" => "name = \"test\"\n[ldp]\nhello_hold = 2"];
+    ldp_bad_keepalive: ["name = \"test\"" => "name = \"test\"\n[ldp]\nkeepalive = 65535"];
+    ldp_wrong_type_keepalive: ["name = \"test\"" => "name = \"test\"\n[ldp]\nkeepalive = \"30s\""];
+    ldp_bad_neighbors: ["name = \"test\"" => "name = \"test\"\n[ldp]\nneighbors = \"all\""];
+    ldp_double_brackets: ["name = \"test\"" => "name = \"test\"\n[[ldp]]\nkeepalive = 30"];
+    ldp_misplaced: ["name = \"test\"" => "name = \"test\"\nkeepalive = 30"];
+    ldp_neighbor_itself: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.1\""];
+    ldp_neighbor_twice: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\""];
+    ldp_neighbor_missing_lsr_id: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  shut = true"];
+    ldp_neighbor_multicast: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"224.0.0.2\""];
+    ldp_neighbor_bad_gtsm: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  gtsm = \"yes\""];
+    ldp_neighbor_no_prefix: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  accept = []"];
+    ldp_neighbor_host_bits: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  accept = [\"10.254.1.1/24\"]"];
+    ldp_neighbor_not_a_list: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  advertise = \"10.254.1.0/24\""];
+    ldp_neighbor_no_bindings: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  max_bindings = 0"];
+    ldp_neighbor_many_bindings: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  max_bindings = 300000"];
     // the LSP MTU, moves, sources of ICMP errors
     bad_lsp_mtu_low: ["name = \"test\"" => "name = \"test\"\nlsp_mtu = 1279"];
     bad_lsp_mtu_high: ["name = \"test\"" => "name = \"test\"\nlsp_mtu = 65536"];

@@ -71,6 +71,20 @@ fn each_change_is_a_line() {
         ),
         (
             "head1",
+            &[("[network]\n", "[ldp]\nkeepalive = 60\nneighbors = \"named\"\n[network]\n")],
+            &["ldp: keepalive none → 60 s, neighbors any → named"],
+        ),
+        (
+            "head1",
+            &[(
+                "name = \"line2\"\n  kind = \"access\"",
+                "name = \"line2\"\n  kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.9.9.9\"\n  \
+                 accept = [\"10.0.0.0/8\"]\n  shut = true",
+            )],
+            &["LDP neighbor 10.9.9.9 added (accept 10.0.0.0/8, shut true)"],
+        ),
+        (
+            "head1",
             &[("subscribers = \"lab-subscribers.csv\"\n", "")],
             &["network: subscribers lab-subscribers.csv → none"],
         ),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 
 use contract::{Asn, Circuit, Fec, IspPrefix, Label, PortId, PortKind, TtlModel, VlanId, VlanTags};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use network::model::{
-    General, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Model, Node, Pool, Port,
+    General, GtsmMode, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor,
+    LdpTime, Model, Node, Pool, Port, Prefixes, WantedNeighbors,
 };
 use network::{FecKind, LabelRange, LspMtu, MoveGrace, Network, Preference};
 use proptest::prelude::*;
@@ -237,6 +239,21 @@ fn node(role: &str, number: u8, kinds: &[PortKind]) -> Node {
             LabelRange::default()
         },
         ports: kinds.iter().enumerate().map(port).collect(),
+        ldp_neighbors: (1..number).map(|n| ldp_neighbor(subnet, n)).collect(),
+    }
+}
+
+fn ldp_neighbor(subnet: u8, number: u8) -> LdpNeighbor {
+    let prefixes = || Prefixes(vec!["10.254.0.0/16".parse().unwrap()]);
+    let odd = !number.is_multiple_of(2);
+    LdpNeighbor {
+        lsr_id: Ipv4Addr::new(10, 255, subnet, number),
+        password_file: odd.then(|| "secret".to_owned()),
+        gtsm: if odd { GtsmMode::Off } else { GtsmMode::On },
+        accept: odd.then(prefixes),
+        advertise: (!odd).then(prefixes),
+        max_bindings: NonZeroU32::new(u32::from(number)),
+        shut: odd,
     }
 }
 
@@ -309,6 +326,11 @@ fn model(seed: &Seed) -> Model {
             lsp_mtu: seed.uniform.then(|| LspMtu::new(1280 + u32::from(seed.headends)).unwrap()),
             move_grace: MoveGrace::new(u16::from(seed.tailends)).unwrap(),
             subscribers: seed.subscribers.then(|| "lines.csv".to_owned()),
+        },
+        ldp: Ldp {
+            hello_hold: LdpTime::new(u16::from(seed.headends) + 2),
+            keepalive: LdpTime::new(u16::from(seed.headends) + 1),
+            neighbors: if seed.uniform { WantedNeighbors::Named } else { WantedNeighbors::Any },
         },
         nodes: heads.chain(tails).chain(transits).collect(),
         isps: isps.collect(),

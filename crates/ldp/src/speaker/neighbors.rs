@@ -1,6 +1,7 @@
 //! What the operator says of neighbors: who they may be, and to end or shut a session.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{LdpId, StatusCode};
@@ -21,6 +22,16 @@ impl Speaker {
             }
         }
         self.by_hop.touch(|_| true);
+        self.settle(now);
+    }
+
+    /// Hold times as in [`crate::Config`], for Hellos from now on and for sessions that begin from now on.
+    pub fn handle_times(&mut self, now: Tick, hello_hold: Duration, keepalive: Duration) {
+        self.config.keepalive = keepalive;
+        if std::mem::replace(&mut self.config.hello_hold, hello_hold) != hello_hold {
+            self.discovery.set_hold(now, hello_hold);
+            self.send_hellos(now);
+        }
         self.settle(now);
     }
 

@@ -48,6 +48,7 @@ impl Checker<'_> {
                 &[(&place.key("name"), "not a port")],
             );
         }
+        self.ldp_neighbors(place, node);
         if let Some((place, _)) = ports().nth(PORT_SLOTS) {
             let message = format!("{} has {} ports, more than {PORT_SLOTS}", node.name, node.ports.len());
             self.error(message, "spread them over more nodes", &[(&place, "one too many")]);
@@ -59,6 +60,21 @@ impl Checker<'_> {
             let help = "add a `[[node.port]]` of kind \"backbone\" for each link to another node";
             self.warning(message, help, &[(&place.key("name"), "cut off from the other nodes")]);
         }
+    }
+
+    fn ldp_neighbors(&mut self, place: &Place, node: &Node) {
+        let neighbors = || node.ldp_neighbors.iter().enumerate();
+        let places: Vec<_> = neighbors()
+            .map(|(n, neighbor)| (neighbor.lsr_id, place.item("ldp_neighbor", n).key("lsr_id")))
+            .collect();
+        for (lsr_id, place) in &places {
+            self.host_address((*lsr_id).into(), place);
+            if *lsr_id == node.lsr_id {
+                let message = format!("{} would be its own LDP neighbor", node.name);
+                self.error(message, "write the LSR-id of the other end", &[(place, "this node's own")]);
+            }
+        }
+        self.unique("the LDP neighbor", "name each neighbor of a node once", places);
     }
 
     /// Reports an address that cannot be one host's.

@@ -95,3 +95,30 @@ pub(super) enum PortKindText {
     /// ISPs.
     Handoff,
 }
+
+/// Seconds.
+#[derive(JsonSchema)]
+#[schemars(transparent, rename = "LdpTime")]
+pub(super) struct LdpTimeNumber(#[schemars(range(min = 3, max = 65534))] u16);
+
+/// Who may be an LDP neighbor.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", rename = "WantedNeighbors")]
+pub(super) enum NeighborsText {
+    /// Whoever says Hello on a backbone port.
+    Any,
+    /// Those alone that the file names.
+    Named,
+}
+
+/// Whether packets that came through a router are refused.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", rename = "Gtsm")]
+pub(super) enum GtsmText {
+    /// If both ends ask for it.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}

@@ -276,8 +276,13 @@ fn elsewhere(key: &str, header: &str) -> Option<String> {
 /// The keys of each section, to say where a misplaced key belongs; a test holds it to the schema.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("[network]", &["name", "ttl", "lsp_mtu", "move_grace", "subscribers"]),
-    ("[[node]]", &["name", "lsr_id", "transport_address", "labels", "port"]),
+    ("[ldp]", &["hello_hold", "keepalive", "neighbors"]),
+    ("[[node]]", &["name", "lsr_id", "transport_address", "labels", "port", "ldp_neighbor"]),
     ("[[node.port]]", &["name", "kind"]),
+    (
+        "[[node.ldp_neighbor]]",
+        &["lsr_id", "password_file", "gtsm", "accept", "advertise", "max_bindings", "shut"],
+    ),
     ("[[isp]]", &["asn", "name", "clamp_mss", "icmp_source", "handoff", "headend"]),
     ("[[isp.icmp_source]]", &["node", "ipv4", "ipv6"]),
     ("[[isp.handoff]]", &["node", "port", "vlan", "fec", "preference", "ipv4", "ipv6"]),
@@ -298,8 +303,10 @@ mod tests {
         let schema = crate::schema();
         let parts = [
             ("[network]", "General"),
+            ("[ldp]", "Ldp"),
             ("[[node]]", "Node"),
             ("[[node.port]]", "Port"),
+            ("[[node.ldp_neighbor]]", "LdpNeighbor"),
             ("[[isp]]", "Isp"),
             ("[[isp.icmp_source]]", "IcmpSource"),
             ("[[isp.handoff]]", "Handoff"),

@@ -1,11 +1,13 @@
 //! Reading single values.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 
 use contract::{Asn, Label, PortKind, TtlModel, VlanId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::de::DeValue;
 
+use crate::model::{GtsmMode, LdpTime, Prefixes, WantedNeighbors};
 use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 
 /// A single value of the file.
@@ -290,6 +292,86 @@ impl Leaf for MoveGrace {
     }
 }
 
+impl Leaf for LdpTime {
+    const WANTED: &'static str = "a time in seconds";
+    const EXAMPLE: &'static str = "15";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let number = integer(value)?;
+        u16::try_from(number).ok().and_then(Self::new).map_or_else(
+            || {
+                let message =
+                    format!("{number} s is no time of LDP's: they go from {} to {} s", Self::MIN, Self::MAX);
+                wrong(message, "write seconds, as in 15")
+            },
+            Ok,
+        )
+    }
+}
+
+impl Leaf for NonZeroU32 {
+    const WANTED: &'static str = "a number from 1 to 262144";
+    const EXAMPLE: &'static str = "10000";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        const MAX: u32 = 1 << 18;
+        let number = integer(value)?;
+        let some = u32::try_from(number).ok().filter(|number| *number <= MAX).and_then(Self::new);
+        let message = || format!("{number} is out of range: it goes from 1 to {MAX}");
+        some.map_or_else(|| wrong(message(), format!("write {}, say", Self::EXAMPLE)), Ok)
+    }
+}
+
+impl Leaf for Prefixes {
+    const WANTED: &'static str = "a list of prefixes";
+    const EXAMPLE: &'static str = "[\"10.254.0.0/16\"]";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let items = value.as_array().ok_or(Wrong::Type)?;
+        if items.is_empty() {
+            return wrong(
+                "an empty list has no prefix",
+                format!("write {}, say; leave the key out for all FECs", Self::EXAMPLE),
+            );
+        }
+        let prefixes = items.iter().map(|item| {
+            let net = IpNet::read(item.get_ref())?;
+            if net == net.trunc() {
+                return Ok(net);
+            }
+            wrong(format!("{net} has bits beyond its length"), format!("write \"{}\"", net.trunc()))
+        });
+        prefixes.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Leaf for WantedNeighbors {
+    const WANTED: &'static str = "who may be a neighbor";
+    const EXAMPLE: &'static str = "\"any\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match text(value)? {
+            "any" => Ok(Self::Any),
+            "named" => Ok(Self::Named),
+            other => wrong(
+                format!("`{other}` does not say who may be a neighbor"),
+                "write \"any\", or \"named\" for the file's nodes and LDP neighbors alone",
+            ),
+        }
+    }
+}
+
+impl Leaf for GtsmMode {
+    const WANTED: &'static str = "a use of GTSM";
+    const EXAMPLE: &'static str = "\"auto\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match text(value)? {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            other => {
+                wrong(format!("`{other}` is no use of GTSM"), "write \"auto\", \"on\" or \"off\" (RFC 6720)")
+            }
+        }
+    }
+}
+
 impl Leaf for bool {
     const WANTED: &'static str = "true or false";
     const EXAMPLE: &'static str = "true";
@@ -376,6 +458,11 @@ mod tests {
         placeholder::<LabelRange>();
         placeholder::<LspMtu>();
         placeholder::<MoveGrace>();
+        placeholder::<LdpTime>();
+        placeholder::<NonZeroU32>();
+        placeholder::<Prefixes>();
+        placeholder::<WantedNeighbors>();
+        placeholder::<GtsmMode>();
         placeholder::<bool>();
         placeholder::<TtlModel>();
         placeholder::<PortKind>();

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod ldp;
 mod package_files;
 mod reload;
 mod show;
@@ -41,6 +42,8 @@ enum Command {
     Subscriber(subscriber::SubscriberArgs),
     /// Have a running node go on with its network file as it is now, without stopping packets (SIGHUP does the same)
     Reload(reload::ReloadArgs),
+    /// Clear, shut and open LDP neighbors of a running node
+    Ldp(ldp::LdpArgs),
     /// Build an example network in namespaces, run it, send traffic and check it
     Lab(lab::LabArgs),
     /// Print the JSON schema of the network file
@@ -131,6 +134,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Show(args) => show::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Subscriber(args) => subscriber::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::Ldp(args) => ldp::run(&args),
         Command::Lab(args) => lab::run(args),
         Command::Check { file } => Ok(check::run(&file)),
         Command::PackageFiles { dir } => package_files::write(&dir).map(|()| ExitCode::SUCCESS),

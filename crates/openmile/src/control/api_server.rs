@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path as FilePath;
 
@@ -35,6 +36,17 @@ pub(crate) struct Query {
     pub(crate) what: Question,
     /// Where the answer goes.
     pub(crate) answer: oneshot::Sender<serde_json::Value>,
+}
+
+/// What is to be done with an LDP neighbor.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// Its LSR-id.
+    pub(crate) neighbor: Ipv4Addr,
+    /// What.
+    pub(crate) operation: api::LdpOperation,
+    /// Whether there is anything to do it with.
+    pub(crate) answer: oneshot::Sender<bool>,
 }
 
 /// What is asked.
@@ -78,6 +90,7 @@ pub(crate) async fn serve(
         .route("/subscribers", get(page).post(edit).layer(DefaultBodyLimit::max(REQUEST_LIMIT)))
         .route("/subscribers/import", post(import).layer(DefaultBodyLimit::max(IMPORT_LIMIT)))
         .route("/reload", post(reload_file))
+        .route("/ldp/neighbors/{lsr_id}/{operation}", post(operate))
         .with_state(Shared { inputs, reloads, events });
     let service = Router::new().nest(PREFIX, routes).into_make_service();
     axum::serve(listener, service).await
@@ -109,6 +122,33 @@ async fn reload_file(
         (true, Ok(Ok(reload))) => axum::Json(reload).into_response(),
         (true, Ok(Err(why))) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the node is stopping").into_response(),
+    }
+}
+
+async fn operate(
+    State(shared): State<Shared>,
+    Path((lsr_id, operation)): Path<(String, String)>,
+) -> Response {
+    let known = api::LdpOperation::ALL;
+    let Some(operation) = known.into_iter().find(|known| known.name() == operation) else {
+        let known: Vec<_> = known.iter().map(|operation| operation.name()).collect();
+        let message = format!("there is no operation `{operation}`; there are {}", known.join(", "));
+        return (StatusCode::NOT_FOUND, message).into_response();
+    };
+    let Ok(neighbor) = lsr_id.parse() else {
+        let message =
+            format!("`{lsr_id}` is no LSR-id: write an IPv4 address, as `openmile show neighbors` does");
+        return (StatusCode::BAD_REQUEST, message).into_response();
+    };
+    let (answer, answered) = oneshot::channel();
+    let asked = shared.inputs.send(Input::Operate(Operation { neighbor, operation, answer })).await.is_ok();
+    match (asked, answered.await) {
+        (true, Ok(true)) => StatusCode::NO_CONTENT.into_response(),
+        (true, Ok(false)) => {
+            let message = format!("{neighbor} is no LDP neighbor; `openmile show neighbors` lists them");
+            (StatusCode::NOT_FOUND, message).into_response()
+        }
+        _ => stopping(),
     }
 }
 

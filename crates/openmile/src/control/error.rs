@@ -49,6 +49,21 @@ pub(crate) enum StartError {
         /// The MTU that it needs.
         needed: u32,
     },
+    /// A neighbor's password cannot be had.
+    #[error("the password of LDP neighbor {neighbor} cannot be read from {file}: {why}")]
+    #[diagnostic(help(
+        "write it into the first line of that file, 1 to {longest} octets, readable by the user that openmile runs as"
+    ))]
+    Password {
+        /// The file.
+        file: String,
+        /// The neighbor.
+        neighbor: Ipv4Addr,
+        /// Why, in a few words.
+        why: String,
+        /// The longest password in octets.
+        longest: usize,
+    },
     /// The forwarder could not open a port.
     #[error("port `{port}` cannot be used: {why}")]
     PortUnusable {

@@ -21,6 +21,7 @@ mod herald;
 mod inherited;
 pub(crate) mod kernel;
 pub(crate) mod ldp_io;
+mod ldp_policy;
 mod ldp_socket;
 mod ledger;
 mod lsp;
@@ -68,6 +69,8 @@ pub(crate) enum Input {
     Reload(reload::Proposal),
     /// A question to the API.
     Api(api_server::Query),
+    /// Somebody wants something done with an LDP neighbor.
+    Operate(api_server::Operation),
     /// Requests about the directory, and the thread that stores it.
     Directory(directory::DirectoryInput),
 }

@@ -32,6 +32,7 @@ use crate::netlink::LinkIndex;
 mod backbone;
 mod directory;
 mod fecs;
+mod operate;
 mod reload;
 
 /// The node's state. Handlers take what happened; [`Node::settle`] says what follows.
@@ -155,6 +156,7 @@ impl Node {
             Input::Ldp(input) => self.ldp_input(now, input),
             Input::Forwarder(input) => self.forwarder(now, input),
             Input::Directory(input) => self.directory_input(now, input),
+            Input::Operate(operation) => self.operate(now, operation),
             Input::Reload(proposal) => {
                 let mut loaded = None;
                 proposal.settle(|file| self.judge(file), |file| loaded = Some(file));

@@ -17,7 +17,8 @@ use super::addresses::OwnAddresses;
 use super::error::StartError;
 use super::events::EventBus;
 use super::kernel::Interest;
-use super::start::fits;
+use super::ldp_policy;
+use super::start::{fits, folder};
 use crate::clock;
 use crate::netlink::{Netlink, NetlinkError};
 use crate::site::Site;
@@ -32,6 +33,8 @@ pub(crate) struct Loaded {
     pub(crate) facts: Facts,
     /// Its subscribers, where they are in a file and that file is another one.
     pub(crate) directory: Option<Box<Directory>>,
+    /// How LDP neighbors are treated.
+    pub(crate) neighbors: ldp::Neighbors,
     /// When it was read, in seconds since the Unix epoch.
     pub(crate) at: u32,
 }
@@ -174,8 +177,10 @@ impl Reloader {
             let (facts, digest) = (site.facts(&view), site.subscribers_digest());
             let other = network.subscribers_file().is_some() && digest != before;
             let directory = other.then(|| Box::new(site.directory(&view)));
+            let neighbors =
+                ldp_policy::neighbors(&view, &folder(&file)).map_err(|error| with_remedy(&error))?;
             let at = clock::epoch_seconds();
-            Ok((Box::new(Loaded { network, view, facts, directory, at }), digest))
+            Ok((Box::new(Loaded { network, view, facts, directory, neighbors, at }), digest))
         };
         tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
     }

@@ -188,6 +188,7 @@ impl Node {
         let mut detail =
             vec![format!("{} bindings received", neighbor.received), format!("{} sent", neighbor.sent)];
         detail.extend(neighbor.keepalive.map(|keepalive| format!("keepalive {} s", keepalive.as_secs())));
+        detail.extend(neighbor.at_limit.then(|| "AT ITS LIMIT of bindings".to_owned()));
         detail.extend(neighbor.stale.then(|| "bindings of an earlier session are kept".to_owned()));
         detail.extend(neighbor.last_down.map(|reason| format!("last down: {reason}")));
         let state = match neighbor.session {

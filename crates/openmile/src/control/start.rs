@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use contract::{Change, Fec, Label, PortKind};
 use ldp::Config;
 use miette::{IntoDiagnostic, Result, WrapErr};
+use network::model::LdpTime;
 use network::{LabelRange, LspMtu, Network, NodeView, PortNumbers};
 use subscriber::{Clock, Directory, Facts};
 use tokio::net::{TcpListener, UnixListener};
@@ -22,6 +23,7 @@ use super::events::EventBus;
 use super::forwarder_link::Inherited;
 use super::kernel::{self, Interest};
 use super::ldp_io::{LdpIo, LdpTransport};
+use super::ldp_policy;
 use super::reload::{self, Reloader};
 use super::{api_server, forwarder_link, ldp_socket};
 use crate::clock;
@@ -61,6 +63,7 @@ pub(crate) struct Prepared {
     state: StateDir,
     pub(crate) netlink: Netlink,
     listener: TcpListener,
+    neighbors: ldp::Neighbors,
     api: UnixListener,
     forwarder: PathBuf,
     counters: PathBuf,
@@ -73,6 +76,7 @@ pub(crate) struct Begun {
     node: String,
     state: StateDir,
     netlink: Netlink,
+    neighbors: ldp::Neighbors,
     io: LdpIo,
     events: EventBus,
     counters: PathBuf,
@@ -114,7 +118,8 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
         .wrap_err_with(|| format!("the API's socket {} cannot be made", api.display()))?;
     let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
     let (file, state) = (file.to_owned(), StateDir::new(state.base(), node));
-    Ok(Prepared { file, site, view, state, netlink, listener, api, forwarder, counters })
+    let neighbors = ldp_policy::neighbors(&view, &folder(&file))?;
+    Ok(Prepared { file, site, view, state, netlink, listener, neighbors, api, forwarder, counters })
 }
 
 /// Where the directory comes from.
@@ -200,9 +205,22 @@ impl Prepared {
         let serve = api_server::serve(self.api, inputs.clone(), reloads, events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
         let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
-        let Self { file, site, view, state, netlink, counters, .. } = self;
+        let Self { file, site, view, state, netlink, neighbors, counters, .. } = self;
         let node = view.name.as_str().to_owned();
-        Begun { file, site, node, state, netlink, io, events, counters, inputs, interest, requests }
+        Begun {
+            file,
+            site,
+            node,
+            state,
+            netlink,
+            neighbors,
+            io,
+            events,
+            counters,
+            inputs,
+            interest,
+            requests,
+        }
     }
 }
 
@@ -242,9 +260,14 @@ impl Begun {
         };
         let (io, started) = (Box::new(self.io), clock::epoch_seconds());
         let Self { events, counters, .. } = self;
-        let ldp = ldp_config(&view, started);
+        let ldp = Config { neighbors: self.neighbors, ..ldp_config(&view, started) };
         Ok((Parts { network, view, directory, desk, io, events, counters, started, ldp }, reloader))
     }
+}
+
+/// Where files lie that the network file names by relative paths.
+pub(crate) fn folder(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// Where in the range a speaker begins that was started at this time. Neighbours may send by the labels of the one before
@@ -259,13 +282,16 @@ fn first_label(range: LabelRange, seconds: u32) -> Label {
 
 /// How the speaker is to be that is started at this time.
 pub(crate) fn ldp_config(view: &NodeView, seconds: u32) -> Config {
+    let defaults = Config::new(view.lsr_id);
     Config {
+        hello_hold: view.ldp.hello_hold.map_or(defaults.hello_hold, LdpTime::duration),
+        keepalive: view.ldp.keepalive.map_or(defaults.keepalive, LdpTime::duration),
         owners: owners(view),
         transport_address: view.transport_address,
         label_range: view.labels.first()..=view.labels.last(),
         first_label: first_label(view.labels, seconds),
         configuration_sequence: seconds,
-        ..Config::new(view.lsr_id)
+        ..defaults
     }
 }
 

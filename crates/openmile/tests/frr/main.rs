@@ -2,11 +2,12 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod place;
+mod policy;
 
 use std::time::Duration;
 
 use api::{BindingSide, FecOperation, FecRow, FecState, LibRow, Neighbor, NeighborKind, ShowWhat};
-use place::{Place, within};
+use place::{Extra, Place, within};
 
 /// Our return FEC, always live.
 const OURS: &str = "10.254.2.1/32";
@@ -23,7 +24,7 @@ const HOLD: Duration = Duration::from_secs(15);
 fn frr_keeps_a_session_and_exchanges_labels() {
     place::run("frr_keeps_a_session_and_exchanges_labels", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(talk(Place::new()));
+        runtime.block_on(talk(Place::new(Extra::default())));
     });
 }
 

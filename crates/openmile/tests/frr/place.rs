@@ -64,8 +64,17 @@ pub(crate) async fn within<T>(what: &str, mut look: impl AsyncFnMut() -> Option<
 /// The two ends of the cable.
 pub(crate) struct Place;
 
+/// What one end says of the other, beside what is always said.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Extra<'a> {
+    /// Lines of our network file, after our node's ports.
+    pub(crate) ours: &'a str,
+    /// Lines of FRR's configuration, under `mpls ldp`.
+    pub(crate) frr: &'a str,
+}
+
 impl Place {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(extra: Extra<'_>) -> Self {
         sh("mount -t tmpfs tmpfs /run && mkdir -p /run/frr/test /run/test && chown -R frr:frr /run/frr
             mount -t tmpfs tmpfs /etc/frr && mkdir /etc/frr/test && touch /etc/frr/test/vtysh.conf
             ip netns add frr && ip link set lo up && ip -n frr link set lo up
@@ -81,10 +90,30 @@ impl Place {
             for host in 10.255.0.1 10.254.2.1; do ip -n frr route add $host/32 via 10.0.0.1; done");
         let place = Self;
         place.frr_route(true);
-        std::fs::write("/run/test/network.toml", NETWORK).unwrap();
-        std::fs::write("/run/test/ldpd.conf", LDPD).unwrap();
+        place.network(extra.ours);
+        let ldpd = LDPD.replace(" router-id", &format!("{} router-id", extra.frr));
+        std::fs::write("/run/test/ldpd.conf", ldpd).unwrap();
         std::fs::write("/run/test/zebra.conf", "hostname frr\n").unwrap();
         place
+    }
+
+    /// Writes our network file, with these lines after our node's ports.
+    pub(crate) fn network(&self, ours: &str) {
+        let ports = "  name = \"line1\"\n  kind = \"access\"\n";
+        let text = NETWORK.replace(ports, &format!("{ports}{ours}"));
+        std::fs::write("/run/test/network.toml", text).unwrap();
+    }
+
+    /// Writes a file beside our network file.
+    pub(crate) fn beside(&self, name: &str, text: &str) {
+        std::fs::write(Path::new("/run/test").join(name), text).unwrap();
+    }
+
+    /// Runs our command, as an operator does: whether it succeeded, and what it said.
+    pub(crate) fn openmile(&self, arguments: &[&str]) -> (bool, String) {
+        let done = Command::new(env!("CARGO_BIN_EXE_openmile")).args(arguments).output().unwrap();
+        let said = [done.stdout, done.stderr].concat();
+        (done.status.success(), String::from_utf8(said).unwrap())
     }
 
     /// Adds or removes FRR's route to a FEC of its own.
@@ -96,7 +125,15 @@ impl Place {
     /// Our node.
     pub(crate) fn start_node(&self) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_openmile"));
-        command.args(["run", "--network", "/run/test/network.toml", "--node", "head1"]);
+        command.args([
+            "run",
+            "--network",
+            "/run/test/network.toml",
+            "--node",
+            "head1",
+            "--state-dir",
+            "/run/test",
+        ]);
         Node(Running(command.spawn().unwrap()))
     }
 

@@ -38,7 +38,7 @@ impl Node {
 
     /// Goes on with another network file, which [`Self::judge`] found nothing against.
     pub(crate) fn reload(&mut self, now: Tick, loaded: Loaded) {
-        let Loaded { network, view, facts, directory, at } = loaded;
+        let Loaded { network, view, facts, directory, neighbors, at } = loaded;
         self.leave_ports(now, &view);
         self.leave_fecs(now, &view);
         if self.recovering {
@@ -49,7 +49,10 @@ impl Node {
         }
         let old = std::mem::replace(&mut self.view, view);
         (self.network, self.loaded_at) = (network, at);
-        self.speaker.handle_owners(now, crate::control::start::owners(&self.view));
+        let ldp = crate::control::start::ldp_config(&self.view, at);
+        self.speaker.handle_times(now, ldp.hello_hold, ldp.keepalive);
+        self.speaker.handle_neighbors(now, neighbors);
+        self.speaker.handle_owners(now, ldp.owners);
         self.link.ledger().set_configured(Self::configured(&self.view));
         self.handoffs.reconfigure(now, &self.view);
         for (fec, live) in self.handoffs.fecs() {

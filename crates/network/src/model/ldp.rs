@@ -1,0 +1,144 @@
+//! LDP as it is written in the file: what holds for all nodes, and neighbors that are treated otherwise.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::text::{GtsmText, LdpTimeNumber, NeighborsText, PrefixText};
+
+/// LDP on all nodes (RFC 5036).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Ldp {
+    /// How long a neighbor keeps an adjacency without a Hello, 3 to 65534 seconds; default 15. The smaller of both ends'
+    /// holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<LdpTimeNumber>", default)]
+    pub hello_hold: Option<LdpTime>,
+    /// After how long a silent session is dead, 3 to 65534 seconds; default 30. The smaller of both ends' holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<LdpTimeNumber>", default)]
+    pub keepalive: Option<LdpTime>,
+    /// Who may be a neighbor: `any` LSR on a backbone port (default), or those alone that are `named`, as nodes or as LDP
+    /// neighbors.
+    #[schemars(with = "NeighborsText", default)]
+    pub neighbors: WantedNeighbors,
+}
+
+/// An LDP neighbor of a node that is treated otherwise than all.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct LdpNeighbor {
+    /// Its LSR-id.
+    pub lsr_id: Ipv4Addr,
+    /// A file with the password that sessions with it are signed with (TCP MD5, RFC 2385), on this node; a path relative to
+    /// the network file. Its first line counts, 1 to 80 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub password_file: Option<String>,
+    /// Whether packets of its sessions that came through a router are refused (RFC 6720): `auto` (if both ask for it;
+    /// default), `on` or `off`.
+    #[schemars(with = "GtsmText", default)]
+    pub gtsm: GtsmMode,
+    /// Labels from it are used for FECs within these prefixes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<PrefixText>>", default)]
+    pub accept: Option<Prefixes>,
+    /// It is told labels of FECs within these prefixes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<PrefixText>>", default)]
+    pub advertise: Option<Prefixes>,
+    /// Bindings kept of it, at most 262144, which is the default; what is beyond is given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 262_144), default)]
+    pub max_bindings: Option<NonZeroU32>,
+    /// Whether it is not listened to; default false.
+    #[schemars(default)]
+    pub shut: bool,
+}
+
+/// A time of LDP's: 3 to 65534 seconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct LdpTime(u16);
+
+impl LdpTime {
+    /// The fewest seconds: three messages fit.
+    pub const MIN: u16 = 3;
+    /// The most: 65535 is "for ever" (RFC 5036 §3.5.2).
+    pub const MAX: u16 = 65_534;
+
+    /// A time; `None` outside [`Self::MIN`] to [`Self::MAX`].
+    pub const fn new(seconds: u16) -> Option<Self> {
+        if seconds >= Self::MIN && seconds <= Self::MAX { Some(Self(seconds)) } else { None }
+    }
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl fmt::Display for LdpTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.0)
+    }
+}
+
+/// Who may be an LDP neighbor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WantedNeighbors {
+    /// Whoever says Hello on a backbone port.
+    #[default]
+    Any,
+    /// Those alone that the file names.
+    Named,
+}
+
+/// Whether packets that came through a router are refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GtsmMode {
+    /// If both ends ask for it.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Prefixes, at least one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Prefixes(pub Vec<IpNet>);
+
+impl fmt::Display for Prefixes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join(" "))
+    }
+}
+
+impl fmt::Display for WantedNeighbors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "any",
+            Self::Named => "named",
+        })
+    }
+}
+
+impl fmt::Display for GtsmMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
