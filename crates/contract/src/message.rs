@@ -6,7 +6,7 @@ use wire::MacAddr;
 use crate::{Asn, Change, Circuit, EndOfReplay, Generation, PortId};
 
 /// The version of these messages; both sides must have the same.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What control says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,7 +50,11 @@ pub enum ToControl {
     /// An installed entry, in answer to [`ToForwarder::ShowInstalled`].
     Installed(Change),
     /// All that is installed has been said.
-    InstalledEnd,
+    InstalledEnd {
+        /// Whether all labels are among it that a control process has told neighbors: one has ended its replay of what it
+        /// learned since the forwarder began, or since the forwarder removed that.
+        whole: bool,
+    },
     /// This many more of the changes of this connection have been dealt with, in order.
     Applied {
         /// How many.

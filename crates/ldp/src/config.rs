@@ -18,8 +18,8 @@ pub struct Config {
     pub transport_address: Ipv4Addr,
     /// Labels that may be allocated, all of them real (16 and up). Others are passed over.
     pub label_range: RangeInclusive<Label>,
-    /// Where in the range allocation begins. Take another one at each start that has no `allocations`: peers may go on
-    /// using labels of the speaker before until they know that it is gone.
+    /// Where in the range allocation begins. Take another one at each start that does not know all labels of the speaker
+    /// before: peers may go on using them until they know that it is gone.
     pub first_label: Label,
     /// How long a peer keeps an adjacency without a Hello, whole seconds, 3 s to 65534 s (RFC 5036 §3.5.2). Hellos go
     /// out three times as often as the hold time agreed on.
@@ -41,6 +41,9 @@ pub struct Config {
     /// The forwarder had these labels, and what they stood for is not so any more: nobody gets them while peers may still
     /// send packets by them.
     pub dead_labels: Vec<(Fec, Label)>,
+    /// Whether there may have been other labels than those two lists have, in a range that is too small to begin where
+    /// they are not: none is given out while peers may still send packets by them.
+    pub quarantine: bool,
     /// Whether forwarding state survived (the forwarder had entries): peers are told a Recovery Time (RFC 3478 §2), and
     /// [`crate::Event::RecoveryOver`] follows.
     pub restarting: bool,
@@ -90,6 +93,7 @@ impl Config {
             recovery: Duration::from_secs(60),
             allocations: Vec::new(),
             dead_labels: Vec::new(),
+            quarantine: false,
             restarting: false,
             neighbors: Neighbors::default(),
             owners: BTreeMap::new(),

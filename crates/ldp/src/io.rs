@@ -130,8 +130,8 @@ pub enum Event {
         /// The label.
         label: Label,
     },
-    /// Nobody sends packets by a label any more that stood for a FEC: its entry may go. It is not given out again before
-    /// it has rested.
+    /// Nobody sends packets by a label any more that stood for a FEC, and it has rested: its entry may go, and it may be
+    /// given out again. Until then the entry is what a restart knows of it.
     Freed {
         /// The label.
         label: Label,

@@ -3,8 +3,12 @@
 //! A peer that was told of a label holds it until it releases it. When its session is lost, it may go on sending packets
 //! with it all the same: since it keeps what we told it (RFC 3478), or since its forwarder goes on while its control
 //! restarts. From then on it holds the label on a lease that only time ends, whatever it says.
+//!
+//! What the speaker before told to whom is not known. Its labels are held by somebody, [`SOMEBODY`], on a lease; and where
+//! not even its labels are all known, no label at all is given out before such a lease is over.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -13,6 +17,9 @@ use wire::ldp::LdpId;
 
 /// Each label that becomes free may be given to a FEC that waits for one: that is decided at once.
 const FREED_AT_ONCE: usize = 1024;
+
+/// In place of the peers that the speaker before this one told a label. No LSR has this id.
+const SOMEBODY: LdpId = LdpId::platform(Ipv4Addr::UNSPECIFIED);
 
 /// The platform's label space. A label is not given to another FEC before every peer that was told of it has released it
 /// or is gone, and a hold time has passed since.
@@ -23,6 +30,8 @@ pub(crate) struct LabelSpace {
     range: RangeInclusive<u32>,
     /// The next label that was never used, and how many of them are left.
     fresh: (u32, u32),
+    /// Until when they may not be given out, since any of them may be in use.
+    quarantine: Option<Tick>,
     /// Labels that a restart took out of turn: they are not fresh.
     reserved: BTreeSet<Label>,
     taken: BTreeMap<Label, Taken>,
@@ -32,7 +41,7 @@ pub(crate) struct LabelSpace {
     /// Released by all, with the time from which they may be used again.
     resting: VecDeque<(Tick, Label)>,
     recycled: VecDeque<Label>,
-    /// Released by all since it was last asked.
+    /// May be used again since it was last asked.
     freed: Vec<Label>,
     hold: Duration,
 }
@@ -73,6 +82,7 @@ impl LabelSpace {
         Self {
             range: low..=high,
             fresh: (first, count),
+            quarantine: None,
             reserved: BTreeSet::new(),
             taken: BTreeMap::new(),
             retired: BTreeSet::new(),
@@ -84,15 +94,23 @@ impl LabelSpace {
         }
     }
 
-    /// Takes this very label, as a restart needs it, before any other is allocated. `false` where it is taken or no real
-    /// label.
-    pub(crate) fn reserve(&mut self, label: Label, fec: Fec) -> bool {
+    /// Takes this very label, as a restart needs it, before any other is allocated. Somebody may use it until then. `false`
+    /// where it is taken or no real label.
+    pub(crate) fn reserve(&mut self, label: Label, fec: Fec, until: Tick) -> bool {
         if !label.is_real() || self.taken.contains_key(&label) {
             return false;
         }
         self.reserved.insert(label);
-        self.taken.insert(label, Taken { fec, holders: 0 });
+        let somebody = self.holders.entry(SOMEBODY).or_default();
+        somebody.leased.insert(label);
+        somebody.lease = Some(until);
+        self.taken.insert(label, Taken { fec, holders: 1 });
         true
+    }
+
+    /// Somebody may use any label until then: after that and a hold time, labels are given out.
+    pub(crate) fn quarantine(&mut self, until: Tick) {
+        self.quarantine = Some(until + self.hold);
     }
 
     /// A label for this FEC; `None` if none is free.
@@ -103,7 +121,7 @@ impl LabelSpace {
     }
 
     fn next_free(&mut self) -> Option<Label> {
-        while self.fresh.1 > 0 {
+        while self.quarantine.is_none() && self.fresh.1 > 0 {
             let (value, left) = self.fresh;
             let next = if value >= *self.range.end() { *self.range.start() } else { value + 1 };
             self.fresh = (next, left - 1);
@@ -163,7 +181,7 @@ impl LabelSpace {
         holders.filter(move |(_, holder)| holder.holds(label)).map(|(&peer, _)| peer)
     }
 
-    /// The labels that stand for nothing any more and that no peer uses, since it was last asked.
+    /// The labels that stand for nothing any more, that no peer uses, and that have rested, since it was last asked.
     pub(crate) fn take_freed(&mut self) -> Vec<Label> {
         std::mem::take(&mut self.freed)
     }
@@ -193,7 +211,6 @@ impl LabelSpace {
     fn rest(&mut self, now: Tick, label: Label) {
         if self.taken.get(&label).is_some_and(|taken| taken.holders == 0) && self.retired.remove(&label) {
             self.taken.remove(&label);
-            self.freed.push(label);
             self.resting.push_back((now + self.hold, label));
         }
     }
@@ -212,10 +229,14 @@ impl LabelSpace {
             self.forget_if_idle(peer);
         }
         let mut freed = 0;
+        if self.quarantine.take_if(|until| *until <= now).is_some() {
+            freed += self.fresh.1 as usize;
+        }
         while freed < FREED_AT_ONCE
             && let Some(&(_, label)) = self.resting.front().filter(|(at, _)| *at <= now)
         {
             self.resting.pop_front();
+            self.freed.push(label);
             if self.range.contains(&label.value()) {
                 self.recycled.push_back(label);
             }
@@ -232,7 +253,7 @@ impl LabelSpace {
 
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
         let leases = self.holders.values().filter_map(|holder| holder.lease);
-        self.resting.front().map(|&(at, _)| at).into_iter().chain(leases).min()
+        self.resting.front().map(|&(at, _)| at).into_iter().chain(self.quarantine).chain(leases).min()
     }
 }
 
@@ -277,9 +298,9 @@ mod tests {
     #[test]
     fn reserved_labels_are_passed_over() {
         let mut space = LabelSpace::new(&(label(16)..=label(17)), label(16), Duration::ZERO);
-        assert!(space.reserve(label(16), fec(1)));
-        assert!(!space.reserve(label(16), fec(2)));
-        assert!(!space.reserve(Label::IMPLICIT_NULL, fec(2)));
+        assert!(space.reserve(label(16), fec(1), Tick(0)));
+        assert!(!space.reserve(label(16), fec(2), Tick(0)));
+        assert!(!space.reserve(Label::IMPLICIT_NULL, fec(2), Tick(0)));
         assert_eq!(space.allocate(fec(2)), Some(label(17)));
         assert_eq!(space.allocate(fec(3)), None);
     }
@@ -287,10 +308,36 @@ mod tests {
     #[test]
     fn a_reserved_label_that_rests_is_not_taken_for_a_fresh_one() {
         let mut space = LabelSpace::new(&(label(16)..=label(17)), label(16), Duration::from_secs(1));
-        assert!(space.reserve(label(16), fec(1)));
+        assert!(space.reserve(label(16), fec(1), Tick(0)));
         space.retire(Tick(0), label(16));
         assert_eq!(space.allocate(fec(2)), Some(label(17)));
         assert_eq!(space.allocate(fec(3)), None);
+    }
+
+    #[test]
+    fn what_the_speaker_before_told_nobody_gets_while_somebody_may_have_it() {
+        let mut space = LabelSpace::new(&(label(16)..=label(16)), label(16), Duration::from_nanos(5));
+        assert!(space.reserve(label(16), fec(1), Tick(100)));
+        space.hold(label(16), peer(1));
+        space.retire(Tick(1), label(16));
+        space.release(Tick(2), label(16), peer(1));
+        assert_eq!(space.handle_timeout(Tick(99)), 0);
+        assert_eq!(space.handle_timeout(Tick(100)), 0);
+        assert_eq!((space.allocate(fec(2)), space.take_freed()), (None, vec![]));
+        assert_eq!(space.handle_timeout(Tick(105)), 1);
+        assert_eq!((space.allocate(fec(2)), space.take_freed()), (Some(label(16)), vec![label(16)]));
+    }
+
+    #[test]
+    fn in_quarantine_a_label_is_taken_over_and_none_is_given_out() {
+        let mut space = LabelSpace::new(&(label(16)..=label(17)), label(16), Duration::from_nanos(5));
+        space.quarantine(Tick(100));
+        assert!(space.reserve(label(16), fec(1), Tick(100)));
+        assert_eq!(space.allocate(fec(2)), None);
+        assert_eq!(space.handle_timeout(Tick(104)), 0);
+        assert_eq!((space.allocate(fec(2)), space.poll_timeout()), (None, Some(Tick(105))));
+        assert_eq!(space.handle_timeout(Tick(105)), 2);
+        assert_eq!(space.allocate(fec(2)), Some(label(17)));
     }
 
     #[test]

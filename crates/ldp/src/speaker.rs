@@ -243,7 +243,9 @@ impl Speaker {
         self.connection_timeouts(now);
         self.stale_timeouts(now);
         self.kept_timeouts(now);
-        for _ in 0..self.labels.handle_timeout(now) {
+        let free = self.labels.handle_timeout(now);
+        self.tell_freed();
+        for _ in 0..free {
             self.touched.extend(self.starving.pop_first());
         }
         self.recovery_timeout(now);
@@ -306,7 +308,6 @@ impl Speaker {
             }
         }
         self.check_recovery(now);
-        self.tell_freed();
     }
 
     fn next_hello_id(&mut self) -> MessageId {

@@ -64,9 +64,21 @@ fn dead_labels_are_given_to_nobody_before_peers_have_forgotten_them() {
         config.allocations = vec![(fec(9), label(40)), (fec(9), label(17))];
         config.restarting = true;
     };
-    let forgotten = Config::new(bench::LOCAL.lsr_id);
-    let forgotten = forgotten.reconnect + forgotten.recovery + forgotten.label_hold;
-    let mut bench = Bench::new(restarted);
+    nobody_gets_a_label_before_all_have_forgotten(restarted);
+}
+
+#[test]
+fn where_labels_are_few_and_not_known_nobody_gets_any_before_peers_have_forgotten_them() {
+    nobody_gets_a_label_before_all_have_forgotten(|config| config.quarantine = true);
+}
+
+fn nobody_gets_a_label_before_all_have_forgotten(config: impl FnOnce(&mut Config)) {
+    // Who hears nothing of the loss before its hold time is over loses its own control after it has kept what it knew for
+    // the reconnect time, has another control as late as it may, and that one finds out in the recovery time.
+    let times = Config::new(bench::LOCAL.lsr_id);
+    let forgotten = times.keepalive + 2 * times.reconnect + times.recovery + Duration::from_secs(1);
+    let forgotten = forgotten + times.label_hold;
+    let mut bench = Bench::new(config);
     bench.call(|speaker, now| speaker.handle_egress(now, fec(1), true));
     assert!(bench.events.contains(&Event::NoFreeLabel { fec: fec(1) }), "{:?}", bench.events);
     bench.pass(forgotten - Duration::from_secs(1), &[]);

@@ -237,7 +237,7 @@ mod tests {
     fn messages_survive_any_cut() {
         let messages = [
             ToControl::Hello { version: 1, generation: Generation(7) },
-            ToControl::InstalledEnd,
+            ToControl::InstalledEnd { whole: true },
             ToControl::Applied { changes: 300 },
         ];
         let mut octets = Vec::new();

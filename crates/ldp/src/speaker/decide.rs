@@ -337,9 +337,8 @@ impl Speaker {
         for fec in moved {
             let hops = self.fecs.get(&fec).map(FecEntry::hops).unwrap_or_default();
             let retired = self.fecs.get_mut(&fec).and_then(|entry| {
-                entry.preserved = None;
                 entry.before = Default::default();
-                entry.label.take()
+                entry.preserved.take().or(entry.label.take())
             });
             self.reindex(fec, &hops);
             self.found(fec);

@@ -3,9 +3,10 @@
 //! ```text
 //!            Event::Fec            Held                       withdrawn from all who know it
 //! allocated ───────────▶ awaited ───────▶ told to peers ──────────────────────────────────────▶ retired ──▶ freed
-//!                          ▲ │ Refused     │ Awaited: nobody new is told    Event::Retired       released by all,
-//!                          └─┘ nothing     │ Refused: another label is      the entry stays      Event::Freed:
-//!                              is told     ▼ allocated, this one retired                         the entry goes
+//!                          ▲ │ Refused     │ Awaited: nobody new is told    Event::Retired       released by all
+//!                          └─┘ nothing     │ Refused: another label is      the entry stays      and rested,
+//!                              is told     ▼ allocated, this one retired                         Event::Freed:
+//!                                                                                                the entry goes
 //! ```
 //!
 //! So no neighbor ever sends a packet by a label that the forwarder does not know yet, or knows no more.
@@ -52,7 +53,7 @@ impl Speaker {
         }
     }
 
-    /// Tells which labels nobody uses any more.
+    /// Tells which labels are nobody's any more.
     pub(super) fn tell_freed(&mut self) {
         let freed = self.labels.take_freed().into_iter();
         self.events.extend(freed.map(|label| Event::Freed { label }));

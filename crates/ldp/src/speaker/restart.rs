@@ -47,7 +47,18 @@ impl Speaker {
         self.recovery.is_some()
     }
 
+    /// Until when a peer may send by what we told it, if it is at this time that its session is lost or that we start. It
+    /// may notice as late as its hold time has it, keep what we told it for the reconnect time, lose its own control at the
+    /// end of that, forward on until it has another, and take the recovery time to find out what is not so any more.
+    fn forgotten(&self, now: Tick, hold: Duration, absence: Duration) -> Tick {
+        now + hold + self.config.reconnect + absence + self.config.recovery + MARGIN
+    }
+
     pub(super) fn begin_recovery(&mut self, now: Tick) {
+        let forgotten = self.forgotten(now, self.config.keepalive, self.config.reconnect);
+        if self.config.quarantine {
+            self.labels.quarantine(forgotten);
+        }
         if !self.config.restarting && self.config.allocations.is_empty() && self.config.dead_labels.is_empty()
         {
             return;
@@ -57,16 +68,14 @@ impl Speaker {
         for (fec, label) in std::mem::take(&mut self.config.allocations) {
             if !is_host(fec) || self.fecs.contains_key(&fec) {
                 dead.push((fec, label));
-            } else if self.labels.reserve(label, fec) {
+            } else if self.labels.reserve(label, fec, forgotten) {
                 self.fecs.insert(fec, FecEntry::preserved(label));
                 missing.insert(fec);
             }
         }
-        // Whoever was told of them may keep them for the reconnect time and find out in the recovery time.
-        let forgotten = now + self.config.reconnect + self.config.recovery;
         for (fec, label) in dead {
-            if self.labels.reserve(label, fec) {
-                self.labels.retire(forgotten, label);
+            if self.labels.reserve(label, fec, forgotten) {
+                self.retire(now, fec, label);
             }
         }
         self.recovery = Some(Recovery { deadline: now + self.config.recovery, missing });
@@ -137,10 +146,7 @@ impl Speaker {
         if reason == DownReason::Peer(StatusCode::SHUTDOWN) {
             self.labels.release_all(now, id);
         } else {
-            // The peer may notice the loss as late as its hold time has it, keep what we told it for the reconnect time,
-            // be restarted at the end of that, and take the recovery time to find out what is not so any more.
-            let lease = session.hold + self.config.reconnect.max(wish) + self.config.recovery + MARGIN;
-            self.labels.lease_all(id, now + lease);
+            self.labels.lease_all(id, self.forgotten(now, session.hold, wish));
         }
         kept
     }

@@ -121,6 +121,17 @@ impl Bench {
         }
     }
 
+    /// A label that all have released from now on rests for its time, and is free then.
+    #[allow(dead_code, reason = "not every test file needs it")]
+    pub(crate) fn rests(&mut self, value: u32) {
+        let freed = Event::Freed { label: label(value) };
+        let hold = Config::new(LOCAL.lsr_id).label_hold;
+        self.pass(hold - Duration::from_secs(1), &[]);
+        assert!(!self.events.contains(&freed));
+        self.pass(Duration::from_secs(1), &[]);
+        assert!(self.events.contains(&freed));
+    }
+
     pub(crate) fn hello(&mut self, interface: u32, n: u8) {
         self.hello_with(interface, n, hello(Some(peer(n).lsr_id)));
     }

@@ -167,6 +167,8 @@ async fn converse(
 pub(crate) struct Inherited {
     /// All of it.
     pub(crate) changes: Vec<Change>,
+    /// Whether all labels are among it that neighbors may know.
+    pub(crate) whole: bool,
 }
 
 impl Inherited {
@@ -188,7 +190,8 @@ impl Inherited {
                 Input::Forwarder(ForwarderInput::Message(ToControl::Installed(change))) => {
                     inherited.changes.push(change);
                 }
-                Input::Forwarder(ForwarderInput::Message(ToControl::InstalledEnd)) => {
+                Input::Forwarder(ForwarderInput::Message(ToControl::InstalledEnd { whole })) => {
+                    inherited.whole = whole;
                     if let Some((generation, outgoing)) = found.take() {
                         return Some((inherited, generation, outgoing));
                     }

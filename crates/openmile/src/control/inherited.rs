@@ -3,7 +3,8 @@
 //! The network file may be another one by now. Recovery keeps packets on the ways that they went, so a way that led to
 //! one ISP and is another's now would bring one ISP's packets to the other for as long as recovery takes; and port
 //! numbers are places in the file, so that the same number may be another device. What does not agree with the file is
-//! therefore taken away before anything else is said, and its labels are given to nobody for a while.
+//! therefore taken away before anything else is said. Its labels are given to nobody for a while; the forwarder has entries
+//! for them that lead nowhere, so that they are still known if control is killed again.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,7 @@ use contract::{Change, Fec, Ftn, FtnChoice, Ilm, IlmAction, Label, Nhlfe, PortId
 use network::NodeView;
 
 use super::ledger::Key;
+use super::lsp;
 
 /// What was inherited, sorted.
 #[derive(Debug, Default)]
@@ -88,7 +90,11 @@ fn what_stays(change: &Change, view: &NodeView, moved: &BTreeSet<PortId>) -> Opt
             Some(Change::Ftn(*isp, Some(Ftn { choices })))
         }
         Change::Ilm(label, ilm) => {
-            let ilm = ilm.as_ref().filter(|ilm| is_same_fec(ilm, view))?;
+            let ilm = ilm.as_ref()?;
+            let nothing = lsp::leads_nowhere(*label, ilm.fec);
+            if !is_same_fec(ilm, view) {
+                return Some(nothing);
+            }
             let action = match &ilm.action {
                 IlmAction::Swap { nhlfes, .. } => {
                     let isp = view.fec_owner(&ilm.fec).map(|owner| owner.isp);
@@ -96,8 +102,10 @@ fn what_stays(change: &Change, view: &NodeView, moved: &BTreeSet<PortId>) -> Opt
                 }
                 IlmAction::PopToHandoff { handoff, .. } => {
                     let mut ways = view.handoffs.iter().filter(|now| now.fec == ilm.fec);
-                    let same = ways.any(|now| now.circuit == *handoff) && !moved.contains(&handoff.port);
-                    same.then(|| ilm.action.clone())?
+                    if moved.contains(&handoff.port) || !ways.any(|now| now.circuit == *handoff) {
+                        return Some(nothing);
+                    }
+                    ilm.action.clone()
                 }
                 IlmAction::PopToSubscribers { .. } => ilm.action.clone(),
             };

@@ -86,6 +86,8 @@ pub(crate) struct Known<'a> {
     pub(crate) shared_labels: &'a BTreeSet<(LdpId, Label)>,
     /// Labels that were withdrawn and that neighbours may still send by, with their FECs.
     pub(crate) retired: &'a BTreeMap<Label, Fec>,
+    /// Those of them that nothing is carried by, since their FECs are another's by now.
+    pub(crate) dead: &'a BTreeMap<Label, Fec>,
     /// Bindings in use that are kept from before the neighbour's restart.
     pub(crate) stale: &'a BTreeSet<(Fec, LdpId)>,
     /// What the kernel said.
@@ -240,6 +242,13 @@ fn ilm(label: Label, fec: Fec, known: Known) -> Option<Change> {
 /// still possible, and what cannot is dropped in its ISP's name.
 fn retired_labels(known: Known, changes: &mut Vec<Change>) {
     changes.extend(known.retired.iter().filter_map(|(&label, &fec)| ilm(label, fec, known)));
+    changes.extend(known.dead.iter().map(|(&label, &fec)| leads_nowhere(label, fec)));
+}
+
+/// The entry of a label that stood for another's FEC: nothing is carried by it, and it is to be given to nobody else yet.
+pub(crate) fn leads_nowhere(label: Label, fec: Fec) -> Change {
+    let action = IlmAction::Swap { isp: None, nhlfes: Vec::new() };
+    Change::Ilm(label, Some(Ilm { fec, action }))
 }
 
 fn return_egress(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {

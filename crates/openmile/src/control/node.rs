@@ -57,6 +57,8 @@ pub(crate) struct Node {
     ldp_fecs: BTreeMap<Fec, ldp::FecState>,
     /// Labels that were withdrawn and that peers may still send by, with their FECs.
     retired: BTreeMap<Label, Fec>,
+    /// Those whose FECs are another's by now, or nobody's: nothing is carried by them, and a restart is to know of them.
+    dead: BTreeMap<Label, Fec>,
     /// What the speaker was told of the entries for its labels.
     installations: BTreeMap<Fec, (Label, Installation)>,
     /// Backbone ports whose sockets could not be opened.
@@ -84,6 +86,13 @@ impl Node {
         (inherited, held, outgoing): (Inherited, Generation, mpsc::Sender<ToForwarder>),
     ) -> Self {
         let Parts { network, view, directory, desk, io, events, counters, started, ldp: mut config } = parts;
+        config.quarantine &= !inherited.whole;
+        if config.quarantine {
+            tracing::warn!(
+                "the forwarder remembers no labels and there are few: neighbors may still use any of them, so that none is \
+                 given out for four minutes"
+            );
+        }
         let inherited = inherited.changes;
         let had_lsps = inherited.iter().any(|change| change.scope() == contract::Scope::Learned);
         config.restarting = had_lsps;
@@ -91,6 +100,7 @@ impl Node {
         let Inheritance { kept: inherited, corrections, labels, dead_labels } =
             Inheritance::new(inherited, &view);
         config.allocations = labels;
+        let dead = dead_labels.iter().map(|&(fec, label)| (label, fec)).collect();
         config.dead_labels = dead_labels;
         let directory = if desk.is_broken() {
             subscribers::rebuilt(now + view.move_grace, view.name.as_str(), desk.facts(), &inherited)
@@ -111,6 +121,7 @@ impl Node {
             ports: BTreeMap::new(),
             ldp_fecs: BTreeMap::new(),
             retired: BTreeMap::new(),
+            dead,
             installations: BTreeMap::new(),
             unopened: BTreeMap::new(),
             null_labels: BTreeMap::new(),
@@ -303,7 +314,7 @@ impl Node {
                 self.subscribers.unresolved(now, isp, address);
             }
             // Said once, and asked for before this state began.
-            ToControl::Hello { .. } | ToControl::Installed(_) | ToControl::InstalledEnd => {}
+            ToControl::Hello { .. } | ToControl::Installed(_) | ToControl::InstalledEnd { .. } => {}
         }
     }
 

@@ -270,17 +270,20 @@ pub(crate) fn folder(file: &Path) -> PathBuf {
     file.parent().map(Path::to_owned).unwrap_or_default()
 }
 
+/// A range with fewer labels is too small to begin where the speaker before did not give any out.
+const MANY_LABELS: u32 = 256 * 64;
+
 /// Where in the range a speaker begins that was started at this time. Neighbours may send by the labels of the one before
-/// until they know that it is gone: each second of its absence puts 1/128 of the range, 64 labels at least, between its
-/// first label and ours.
+/// until they know that it is gone, which takes them less than 256 s: each second of its absence puts 1/256 of the range,
+/// 64 labels at least, between its first label and ours.
 fn first_label(range: LabelRange, seconds: u32) -> Label {
     let first = range.first().value();
     let size = range.last().value() - first + 1;
-    let offset = u64::from(seconds) * u64::from((size / 128).max(64)) % u64::from(size);
+    let offset = u64::from(seconds) * u64::from((size / 256).max(64)) % u64::from(size);
     Label::new(first + offset as u32).unwrap_or(range.first())
 }
 
-/// How the speaker is to be that is started at this time.
+/// How the speaker is to be that is started at this time, if the forwarder remembers nothing.
 pub(crate) fn ldp_config(view: &NodeView, seconds: u32) -> Config {
     let defaults = Config::new(view.lsr_id);
     Config {
@@ -290,6 +293,7 @@ pub(crate) fn ldp_config(view: &NodeView, seconds: u32) -> Config {
         transport_address: view.transport_address,
         label_range: view.labels.first()..=view.labels.last(),
         first_label: first_label(view.labels, seconds),
+        quarantine: view.labels.last().value() - view.labels.first().value() + 1 < MANY_LABELS,
         configuration_sequence: seconds,
         ..defaults
     }

@@ -12,6 +12,7 @@ use contract::{FORWARDING_HOLD, Tick};
 #[derive(Debug, Default)]
 pub(crate) struct Absence {
     since: Option<Tick>,
+    whole: bool,
 }
 
 impl Absence {
@@ -20,9 +21,19 @@ impl Absence {
         self.since.get_or_insert(now);
     }
 
-    /// Control knows again what it knew, or what it had learned was removed.
+    /// Control has said all that it knows: the tables hold every label that it told neighbors.
     pub(crate) fn end(&mut self) {
-        self.since = None;
+        *self = Self { since: None, whole: true };
+    }
+
+    /// What control had learned was removed: labels that neighbors know are forgotten.
+    pub(crate) fn give_up(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the tables hold every label that a control has told neighbors since there are tables.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// How long what control had learned may still be used while control is away.
@@ -45,8 +56,13 @@ mod tests {
         absence.begin(at(40));
         assert_eq!(absence.left(at(40)), Some(FORWARDING_HOLD - Duration::from_secs(30)));
         assert_eq!(absence.left(at(1000)), Some(Duration::ZERO));
+        assert!(!absence.is_whole());
         absence.end();
+        assert!(absence.is_whole());
         absence.begin(at(1000));
         assert_eq!(absence.left(at(1000)), Some(FORWARDING_HOLD));
+        assert!(absence.is_whole());
+        absence.give_up();
+        assert_eq!((absence.left(at(1001)), absence.is_whole()), (None, false));
     }
 }

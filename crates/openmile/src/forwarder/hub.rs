@@ -225,7 +225,7 @@ impl Hub {
             Report::Applied(changes) => ToControl::Applied { changes },
             Report::Refused(change, error) => ToControl::Refused { change, error },
             Report::Installed(change) => ToControl::Installed(change),
-            Report::InstalledEnd => ToControl::InstalledEnd,
+            Report::InstalledEnd => ToControl::InstalledEnd { whole: self.absence.is_whole() },
             Report::Unresolved(unresolved) => {
                 ToControl::SubscriberUnresolved { isp: unresolved.isp, address: unresolved.address }
             }
@@ -278,7 +278,7 @@ impl Hub {
         tracing::error!(
             "control is away for {FORWARDING_HOLD:?}: LSPs and handoffs are removed, packets stop"
         );
-        self.absence.end();
+        self.absence.give_up();
         self.generation = Generation(self.generation.0 + 1);
         let end = EndOfReplay { generation: self.generation, scope: Scope::Learned };
         self.pending.push_back(Command::EndOfReplay(end));

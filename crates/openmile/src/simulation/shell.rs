@@ -99,7 +99,7 @@ impl Shell {
     /// Gives up an absent control, if it is time.
     pub(super) fn timeout(&mut self, now: Tick) {
         if self.control.is_none() && self.absence.left(now).is_some_and(|left| left.is_zero()) {
-            self.absence.end();
+            self.absence.give_up();
             self.generation = Generation(self.generation.0 + 1);
             let end = EndOfReplay { generation: self.generation, scope: Scope::Learned };
             self.forwarder.end_of_replay(end);
@@ -113,7 +113,7 @@ impl Shell {
             ToForwarder::Hello { .. } => {}
             ToForwarder::ShowInstalled => {
                 self.says.extend(self.forwarder.installed().map(ToControl::Installed));
-                self.says.push(ToControl::InstalledEnd);
+                self.says.push(ToControl::InstalledEnd { whole: self.absence.is_whole() });
             }
             ToForwarder::Change { generation, change } => self.change(generation, change),
             ToForwarder::EndOfReplay(end) => {

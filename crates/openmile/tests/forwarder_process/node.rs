@@ -238,7 +238,7 @@ impl Control {
         let mut installed = Vec::new();
         while let Some(change) = self.find(|message| match message {
             ToControl::Installed(change) => Some(Some(change.clone())),
-            ToControl::InstalledEnd => Some(None),
+            ToControl::InstalledEnd { .. } => Some(None),
             _ => None,
         }) {
             installed.push(change);

@@ -76,10 +76,16 @@ fn a_fec_that_is_another_isps_loses_its_label_at_once() {
         .replace("\"10.254.1.3\"", "\"10.254.1.2\"")
         .replace("\"x\"", "\"10.254.1.3\"");
     let sorted = Inheritance::new(before, &view(&swapped, "tail2"));
-    let gone = [Change::Ilm(label(4000), None), Change::Ilm(label(4001), None)];
+    let nowhere = |number, to| lsp::leads_nowhere(label(number), fec(to));
+    let gone = [nowhere(4000, "10.254.1.2"), nowhere(4001, "10.254.1.3")];
     assert_eq!(sorted.corrections, gone);
     assert_eq!(sorted.labels, []);
     assert_eq!(sorted.dead_labels, [(fec("10.254.1.2"), label(4000)), (fec("10.254.1.3"), label(4001))]);
+    // Killed again before the labels have rested, whatever the file is by then.
+    for file in [FILE, &swapped] {
+        let again = Inheritance::new(sorted.kept.clone(), &view(file, "tail2"));
+        assert_eq!((&again.dead_labels, again.labels), (&sorted.dead_labels, vec![]));
+    }
     // At the headend, alpha's packets do not go by what is beta's now.
     let now = view(&swapped, "head1");
     let held = headend(&view(FILE, "head1"), ["10.254.1.1", "10.254.1.2"], PortId(0));
@@ -99,8 +105,9 @@ fn a_transit_gives_up_the_label_of_a_fec_that_is_another_isps() {
     assert_eq!(Inheritance::new(vec![swap(Some(BETA))], &now).kept, [swap(Some(BETA))]);
     for other in [Some(ALPHA), None] {
         let sorted = Inheritance::new(vec![swap(other)], &now);
-        assert_eq!((sorted.kept, sorted.labels), (vec![], vec![]), "{other:?}");
-        assert_eq!(sorted.corrections, [Change::Ilm(label(1000), None)]);
+        let nowhere = lsp::leads_nowhere(label(1000), fec("10.254.1.3"));
+        assert_eq!((sorted.kept, sorted.labels), (vec![nowhere.clone()], vec![]), "{other:?}");
+        assert_eq!(sorted.corrections, [nowhere]);
         assert_eq!(sorted.dead_labels, [(fec("10.254.1.3"), label(1000))]);
     }
 }
@@ -119,9 +126,9 @@ fn what_names_a_port_whose_number_is_another_device_now_goes() {
     let [one, other] = circuits[..] else { panic!("{circuits:?}") };
     let gone = [
         Change::Handoff(one, None),
-        Change::Ilm(label(4000), None),
+        lsp::leads_nowhere(label(4000), fec("10.254.1.2")),
         Change::Handoff(other, None),
-        Change::Ilm(label(4001), None),
+        lsp::leads_nowhere(label(4001), fec("10.254.1.3")),
     ];
     assert_eq!(sorted.corrections, gone);
     // They stand for the same FECs of the same ISPs.
@@ -171,8 +178,9 @@ fn what_the_file_knows_no_more_goes() {
         pop(3001, "10.254.9.9", ALPHA, circuit),
     ];
     let sorted = Inheritance::new(held.clone(), &now);
-    let removals: Vec<_> = held.iter().filter_map(|change| Key::of(change).removal()).collect();
-    assert_eq!(sorted.corrections, removals);
-    assert_eq!(sorted.kept, []);
+    let removals = held[..2].iter().filter_map(|change| Key::of(change).removal());
+    let nowhere = lsp::leads_nowhere(label(3001), fec("10.254.9.9"));
+    assert_eq!(sorted.corrections, removals.chain([nowhere.clone()]).collect::<Vec<_>>());
+    assert_eq!(sorted.kept, [nowhere]);
     assert_eq!(sorted.dead_labels, [(fec("10.254.9.9"), label(3001))]);
 }

@@ -72,7 +72,22 @@ impl World {
         });
         let shared_labels = &shared_labels(bindings, view);
         let places = &Places::of(view);
-        lsps(Known { view, places, ldp, null_labels, shared_labels, retired, stale, kernel, handoffs, held })
+        let dead = &BTreeMap::from([(label(9000), fec("10.254.9.9"))]);
+        let lsps = lsps(Known {
+            view,
+            places,
+            ldp,
+            null_labels,
+            shared_labels,
+            retired,
+            dead,
+            stale,
+            kernel,
+            handoffs,
+            held,
+        });
+        assert!(lsps.changes.contains(&leads_nowhere(label(9000), fec("10.254.9.9"))));
+        lsps
     }
 
     fn state(&self, of: Fec, operation: FecOperation) -> FecState {

@@ -15,10 +15,16 @@ impl Node {
                 }
                 self.ldp_fecs.insert(state.fec, state);
             }
+            Said::Retired { label, .. } if self.dead.contains_key(&label) => {}
             // Of a FEC that is not in the network file any more nothing is carried.
-            Said::Retired { fec, .. } if self.view.fec_owner(&fec).is_none() => {}
+            Said::Retired { fec, label } if self.view.fec_owner(&fec).is_none() => {
+                self.dead.insert(label, fec);
+            }
             Said::Retired { fec, label } => drop(self.retired.insert(label, fec)),
-            Said::Freed { label } => drop(self.retired.remove(&label)),
+            Said::Freed { label } => {
+                self.retired.remove(&label);
+                self.dead.remove(&label);
+            }
             Said::NullLabel { peer, fec, label } => {
                 self.null_labels.insert(fec, peer);
                 let name = self.fec_name(fec);
@@ -165,6 +171,7 @@ impl Node {
             shared_labels: &self.shared_labels,
             null_labels: &null_labels,
             retired: &self.retired,
+            dead: &self.dead,
             stale: &stale,
             kernel: &self.kernel,
             handoffs: self.handoffs.whole(),

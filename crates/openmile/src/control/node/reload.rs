@@ -109,7 +109,7 @@ impl Node {
             let whose = |view: &NodeView| view.fec_owner(fec).map(|owner| (owner.isp, owner.kind));
             whose(new).is_some() && whose(new) == whose(&self.view)
         };
-        self.retired.retain(|_, fec| same(fec));
+        self.dead.extend(self.retired.extract_if(.., |_, fec| !same(fec)));
         self.null_labels.retain(|fec, _| same(fec));
     }
 
