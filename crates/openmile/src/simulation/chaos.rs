@@ -47,9 +47,7 @@ impl World {
     fn change(&mut self) {
         let node = self.random.below(self.members.len());
         let ms = |from, to, world: &mut Self| Duration::from_millis(world.random.within(from, to) as u64);
-        // Where labels are few, nobody forgets any.
-        let first = if self.plan.few_labels { 5 } else { 0 };
-        match self.random.within(first, 17) {
+        match self.random.within(0, 20) {
             0 | 1 => {
                 self.kill_control(node);
                 let long = self.random.chance(15);
@@ -85,8 +83,9 @@ impl World {
             9 | 10 => self.station_changes(),
             11 => self.port_changes(node),
             12 | 13 if self.stranger.is_some() => self.stranger_changes(),
-            14 if !self.plan.few_labels => self.kill_control_often(node),
-            15.. if !self.plan.few_labels => self.file_changes(),
+            14 => self.kill_control_often(node),
+            15..=17 => self.file_changes(),
+            18.. if self.plan.stored => (0..3).for_each(|_| self.somebody_moves()),
             _ => self.station_changes(),
         }
     }
@@ -250,7 +249,8 @@ impl World {
     }
 
     fn edit_customers(&mut self, plan: &mut Plan) {
-        if plan.customers.is_empty() {
+        // Where they are stored, no file says who they are.
+        if plan.customers.is_empty() || plan.stored {
             return;
         }
         let number = self.random.below(plan.customers.len());

@@ -25,6 +25,7 @@ pub(super) struct Checker {
     pub(super) walks: u64,
     pub(super) hops: u64,
     pub(super) abroad: u64,
+    pub(super) moves: u64,
 }
 
 /// A packet that was sent.

@@ -12,6 +12,7 @@ use ldp::{Action, ConnId, InterfaceId};
 use tokio::sync::mpsc;
 
 use crate::control::Input;
+use crate::control::directory::keeper::Job;
 use crate::control::forwarder_link::{ForwarderInput, Inherited};
 use crate::control::ldp_io::{LdpInput, LdpTransport};
 use crate::control::node::Node;
@@ -77,6 +78,8 @@ pub(super) struct ControlSide {
     phase: Phase,
     outgoing: Option<mpsc::Receiver<ToForwarder>>,
     pub(super) actions: Actions,
+    /// What is to be stored.
+    jobs: std::sync::mpsc::Receiver<Job>,
 }
 
 enum Phase {
@@ -88,14 +91,14 @@ enum Phase {
 
 impl ControlSide {
     /// A process that has just begun.
-    pub(super) fn new(parts: Parts, actions: Actions) -> Self {
+    pub(super) fn new(parts: Parts, actions: Actions, jobs: std::sync::mpsc::Receiver<Job>) -> Self {
         let (sender, mut inputs) = mpsc::channel(4096);
         let asking: Asking = Box::pin(async move {
             let mut later = Vec::new();
             let found = Inherited::ask(&mut inputs, &mut later).await;
             (found, later, inputs)
         });
-        Self { phase: Phase::Asking(asking, sender, Box::new(parts)), outgoing: None, actions }
+        Self { phase: Phase::Asking(asking, sender, Box::new(parts)), outgoing: None, actions, jobs }
     }
 
     /// A connection to a forwarder.
@@ -167,6 +170,11 @@ impl ControlSide {
             let done = stopping.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             debug_assert!(done.is_ready());
         }
+    }
+
+    /// What it gives its keeper.
+    pub(super) fn jobs(&self) -> Vec<Job> {
+        self.jobs.try_iter().collect()
     }
 
     /// What it says to the forwarder.

@@ -14,7 +14,7 @@ use super::walk::Flow;
 use super::world::{What, World};
 
 /// How long after a replay began both an old and a new assignment may still be in force.
-const TAKES_EFFECT: Duration = Duration::from_secs(3);
+pub(super) const TAKES_EFFECT: Duration = Duration::from_secs(3);
 
 fn router_mac(line: Line) -> [u8; 6] {
     [0x02, 0x03, 0, 0, line.node as u8, line.port as u8]
@@ -29,7 +29,7 @@ fn server(like: IpAddr) -> IpAddr {
 }
 
 /// Whether the customer has this address.
-fn has(customer: &Customer, address: IpAddr) -> bool {
+pub(super) fn has(customer: &Customer, address: IpAddr) -> bool {
     customer.addresses().iter().any(|own| match (own, address) {
         (IpAddr::V6(own), IpAddr::V6(address)) => own.segments()[..4] == address.segments()[..4],
         _ => *own == address,
@@ -64,7 +64,7 @@ impl World {
 
     fn at_access(&mut self, line: Line, place: &str, parsed: &Parsed) -> Vec<(IpAddr, [u8; 6])> {
         if let Inside::Ip { destination, .. } = parsed.inside {
-            let isps: Vec<u32> = self.isps_of(line, destination).into_iter().collect();
+            let isps: Vec<u32> = self.isps_of(line, destination, true).into_iter().collect();
             self.checker.left_at(place, &isps, parsed);
         }
         let here = self.plan.customers.iter().filter(|customer| customer.line == line);
@@ -72,8 +72,11 @@ impl World {
             .collect()
     }
 
-    /// Whose an address on a line is, or may be while a change takes effect.
-    pub(super) fn isps_of(&self, line: Line, address: IpAddr) -> BTreeSet<u32> {
+    /// Whose an address on a line is, or may be while a change takes effect; of what goes to the line or comes from it.
+    pub(super) fn isps_of(&self, line: Line, address: IpAddr, to_line: bool) -> BTreeSet<u32> {
+        if self.plan.stored {
+            return self.isps_of_stored(line, address, to_line);
+        }
         let member = &self.members[line.node];
         let settled = member.control.is_some() && self.now > member.replayed + TAKES_EFFECT;
         let files = self.files.iter().enumerate();
@@ -85,8 +88,14 @@ impl World {
         files.flat_map(|(_, file)| of_file(&file.plan)).collect()
     }
 
-    /// Whether a prefix was ever bound so in any file.
+    /// Whether a prefix was ever bound so in any file, or by a move.
     pub(super) fn may_be_bound(&self, line: Line, isp: u32, prefix: IpNet) -> bool {
+        if self.plan.stored {
+            let mut customers = self.plan.customers.iter().enumerate();
+            return customers.any(|(number, customer)| {
+                customer.line == line && has(customer, prefix.addr()) && self.was_ever(number, isp)
+            });
+        }
         self.files.iter().any(|file| {
             file.plan.customers.iter().any(|customer| {
                 customer.line == line
@@ -144,7 +153,7 @@ impl World {
     /// A subscriber sends to the Internet; the packet's number.
     pub(super) fn customer_sends(&mut self, customer: &Customer, source: IpAddr) -> u64 {
         let line = customer.line;
-        let may = self.isps_of(line, source).into_iter().collect();
+        let may = self.isps_of(line, source, false).into_iter().collect();
         let number = self.checker.send(self.now, may, format!("{} on {line:?}", customer.name));
         self.enters(line, customer.mac, &packet::packet(source, server(source), number));
         number

@@ -13,6 +13,7 @@ mod control_side;
 mod fault;
 mod hosts;
 mod links;
+mod moves;
 mod packet;
 mod plan;
 mod quiet;
@@ -53,7 +54,7 @@ fn seeds() -> Range<u64> {
 
 #[test]
 fn no_packet_of_an_isp_comes_to_another_whatever_happens() {
-    let (mut arrivals, mut walks, mut hops, mut abroad, mut failed) = (0, 0, 0, 0, Vec::new());
+    let (mut arrivals, mut walks, mut hops, mut abroad, mut moves, mut failed) = (0, 0, 0, 0, 0, Vec::new());
     let seeds = seeds();
     for seed in seeds.clone() {
         match run(seed, None) {
@@ -62,6 +63,7 @@ fn no_packet_of_an_isp_comes_to_another_whatever_happens() {
                 walks += world.checker.walks;
                 hops += world.checker.hops;
                 abroad += world.checker.abroad;
+                moves += world.checker.moves;
             }
             Err(found) => {
                 let (violation, world) = *found;
@@ -75,10 +77,11 @@ fn no_packet_of_an_isp_comes_to_another_whatever_happens() {
     }
     println!(
         "seeds {seeds:?}: {arrivals} packets came out, {hops} went over a cable, {abroad} to a stranger, {walks} ways \
-         were walked"
+         were walked, {moves} subscribers moved"
     );
     assert!(failed.is_empty(), "seeds {failed:?} failed");
     assert!(arrivals > 50 * (seeds.end - seeds.start), "hardly a packet came out anywhere");
+    assert!(moves > 0 || seeds.end - seeds.start < 50, "nobody moved");
 }
 
 /// A planted fault is found, by what is said of it, in one of so many runs, in which without the fault nothing is.

@@ -92,9 +92,10 @@ pub(super) struct Plan {
     pub(super) customers: Vec<Customer>,
     /// The node that a foreign neighbour is attached to.
     pub(super) stranger: Option<usize>,
-    /// Whether nodes have so few labels that one which forgot everything could not help giving some out again. What then
-    /// may happen is said in the documentation; here nobody forgets everything.
-    pub(super) few_labels: bool,
+    /// Whether nodes keep their subscribers in a store, and not in a file.
+    pub(super) stored: bool,
+    /// For how many seconds what the former ISP of a subscriber sends still arrives.
+    pub(super) move_grace: u64,
 }
 
 /// A FEC's or return address.
@@ -158,7 +159,8 @@ impl Plan {
             isps: Vec::new(),
             customers: Vec::new(),
             stranger: None,
-            few_labels: ranges < 2,
+            stored: random.chance(50),
+            move_grace: random.pick(&[1, 5, 30]).unwrap_or(30),
         };
         plan.lay_cables(random);
         if random.chance(40) {
@@ -256,18 +258,23 @@ impl Plan {
         let isps: Vec<usize> =
             (0..self.isps.len()).filter(|&isp| self.isps[isp].headends.iter().any(|h| h.0 == node)).collect();
         let (Some(isp), &[shared, lines]) = (random.pick(&isps), &ports[..]) else { return };
-        let mut add = |random: &mut Random, line, isp, host| {
+        let mut add = |random: &mut Random, line, isp, host, also: bool| {
             let number = self.customers.len();
             let name = format!("s{number}");
             let mac = [0x02, 0x02, 0, 0, 0, number as u8];
             let (mac_configured, ipv6) = (random.chance(40), random.chance(70));
-            let customer = Customer { name, line, isp, host, mac, mac_configured, ipv6 };
+            let mut customer = Customer { name, line, isp, host, mac, mac_configured, ipv6 };
+            // Another service of the subscriber before.
+            if let Some(before) = self.customers.last().filter(|_| also) {
+                (customer.name, customer.mac) = (before.name.clone(), before.mac);
+                customer.mac_configured = before.mac_configured;
+            }
             self.customers.push(customer);
         };
         // A shared segment: addresses tell people apart.
         for host in 0..random.within(1, 3) {
             let isp = random.pick(&isps).unwrap_or(isp);
-            add(random, Line { node, port: shared, tags: Tags::Untagged }, isp, 10 + host as u8);
+            add(random, Line { node, port: shared, tags: Tags::Untagged }, isp, 10 + host as u8, false);
         }
         // Lines of their own: the same addresses at different ISPs.
         let mut taken = BTreeSet::new();
@@ -278,12 +285,13 @@ impl Plan {
                 _ => Tags::Vlan(200 + number),
             };
             let host = (20..).find(|&host| taken.insert((isp, host))).unwrap_or(20);
-            add(random, Line { node, port: lines, tags }, isp, host);
-            // And a second ISP on the same line, told apart by source.
+            add(random, Line { node, port: lines, tags }, isp, host, false);
+            // And a second ISP on the same line, told apart by source: the same subscriber's or another's.
             let other = random.pick(&isps).filter(|&other| other != isp && random.chance(40));
             if let Some(other) = other {
                 let host = 60 + number as u8;
-                add(random, Line { node, port: lines, tags }, other, host);
+                let also = random.chance(60);
+                add(random, Line { node, port: lines, tags }, other, host, also);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Door, Provider};
+use super::plan::{Door, Plan, Provider};
 use super::walk::End;
 use super::world::{What, World};
 
@@ -11,7 +11,7 @@ use super::world::{What, World};
 const PATIENCE: u32 = 40;
 const LOOK: Duration = Duration::from_secs(8);
 /// After this long nothing inherited is left.
-const SETTLED: Duration = Duration::from_secs(150);
+const SETTLED: Duration = Duration::from_secs(300);
 
 impl World {
     /// Mends everything, waits, and sees that everything works.
@@ -32,7 +32,8 @@ impl World {
             return self.checker.wrong(format!("after the quiet, still: {missing}"));
         }
         self.everybody_sends();
-        let last = self.members.iter().map(|member| member.disturbed).max().unwrap_or(self.now);
+        let disturbed = self.members.iter().map(|member| member.disturbed);
+        let last = disturbed.chain(self.moves_end()).max().unwrap_or(self.now);
         if self.fault.is_some() || self.random.chance(25) {
             self.run(SETTLED.saturating_sub(self.now.since(last)));
             self.nothing_is_left_over();
@@ -91,7 +92,8 @@ impl World {
 
     /// A packet of everybody, and a packet to everybody, arrives.
     fn everybody_sends(&mut self) {
-        let plan = self.files[self.members[0].file].plan.clone();
+        let file = self.members[0].file;
+        let plan = Plan { customers: self.customers(file).to_vec(), ..self.files[file].plan.clone() };
         let mut waiting: Vec<(usize, Option<usize>, std::net::IpAddr)> = Vec::new();
         for (number, customer) in plan.customers.iter().enumerate() {
             let remote: Vec<_> = plan.isps[customer.isp]
@@ -147,7 +149,7 @@ impl World {
             let plan = &self.files[self.members[node].file].plan;
             let Some(tables) = self.checker.tables.get(&node) else { continue };
             let left = tables.bindings.iter().find(|(line, isp, prefix)| {
-                !plan.customers.iter().any(|customer| {
+                !self.customers(self.members[node].file).iter().any(|customer| {
                     let addresses = customer.addresses();
                     customer.line == *line
                         && plan.isps[customer.isp].asn == *isp

@@ -7,6 +7,7 @@ use super::plan::{Behind, Plan, Tags, lsr_id, service_address};
 /// The network file.
 pub(super) fn network(plan: &Plan) -> String {
     let mut text = String::from("[network]\nname = \"simulated\"\n");
+    let _ = writeln!(text, "move_grace = {}", plan.move_grace);
     for (number, node) in plan.nodes.iter().enumerate() {
         let (first, last) = node.labels;
         let _ = writeln!(text, "[[node]]\nname = \"n{number}\"\nlsr_id = \"{}\"", lsr_id(number));

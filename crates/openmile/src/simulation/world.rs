@@ -9,18 +9,20 @@ use std::time::Duration;
 use contract::{PortId, Tick, ToControl, ToForwarder};
 use ldp::{ConnId, InterfaceId};
 use network::Network;
-use subscriber::Directory;
+use subscriber::{Clock, Directory};
 
 use super::check::Checker;
 use super::control_side::{ControlSide, Wires};
 use super::fault::Fault;
 use super::links::Pipe;
+use super::moves::{Asked, Disk, Left, Wish};
 use super::plan::{Line, Plan};
 use super::random::Random;
 use super::routing::Told;
 use super::shell::Shell;
 use super::stranger::Stranger;
 use crate::control::Input;
+use crate::control::directory::keeper::Keeper;
 use crate::control::directory::{Desk, Source};
 use crate::control::events::EventBus;
 use crate::control::forwarder_link::ForwarderInput;
@@ -55,6 +57,10 @@ pub(super) struct Member {
     pub(super) port_ids: Vec<PortId>,
     /// When control last met a forwarder.
     pub(super) replayed: Tick,
+    /// Where its directory is, if not in a file.
+    pub(super) disk: Option<Disk>,
+    /// What its directory was last asked for.
+    pub(super) asked: Option<Asked>,
     /// When control was last started or the forwarder last killed.
     pub(super) disturbed: Tick,
 }
@@ -122,6 +128,13 @@ pub(super) enum What {
         octets: Vec<u8>,
     },
     StrangerDue,
+    /// A disk has what it was given.
+    Stored {
+        node: usize,
+        control: u64,
+        plan: subscriber::Plan,
+        wish: Wish,
+    },
     StartControl {
         node: usize,
     },
@@ -165,6 +178,8 @@ pub(super) struct World {
     pub(super) pipes: BTreeMap<End, Pipe>,
     pub(super) accepted: u64,
     pub(super) stranger: Option<Stranger>,
+    /// What subscribers moved from.
+    pub(super) left: Vec<Left>,
     pub(super) checker: Checker,
     pub(super) fault: Option<Fault>,
     pub(super) trace: VecDeque<String>,
@@ -192,6 +207,8 @@ impl World {
             port_ids: Vec::new(),
             replayed: Tick(0),
             disturbed: Tick(0),
+            disk: None,
+            asked: None,
         };
         let mut world = Self {
             now: Tick(1_000_000_000),
@@ -203,6 +220,7 @@ impl World {
             dark: BTreeSet::new(),
             pipes: BTreeMap::new(),
             accepted: 0,
+            left: Vec::new(),
             checker: Checker::default(),
             trace: VecDeque::new(),
             verbose: std::env::var_os("OPENMILE_VERBOSE").is_some(),
@@ -339,6 +357,7 @@ impl World {
             What::StrangerFrame { octets } => self.stranger_frame(&octets),
             What::StrangerHears { octets } => self.stranger_hears(&octets),
             What::StrangerDue => self.stranger_due(),
+            What::Stored { node, control, plan, wish } => self.stored(node, control, plan, wish),
             What::StartControl { node } => self.start_control(node),
             What::StartForwarder { node } => self.start_forwarder(node),
         }
@@ -361,6 +380,7 @@ impl World {
         if let Some(process) = &mut member.control {
             let mut messages = process.says();
             let actions: Vec<_> = process.actions.borrow_mut().drain(..).collect();
+            let jobs = process.jobs();
             if let Some(fault) = &mut self.fault {
                 fault.on_the_way(&self.plan, node, &mut messages);
             }
@@ -372,6 +392,7 @@ impl World {
             for action in actions {
                 self.act(node, action);
             }
+            self.keep(node, jobs);
         }
         let Some(process) = &mut self.members[node].shell else { return };
         let (messages, sent) = (std::mem::take(&mut process.says), std::mem::take(&mut process.sent));
@@ -415,8 +436,16 @@ impl World {
         let name = format!("n{node}");
         let Some(view) = file.network.node(&name) else { return };
         let facts = crate::site::facts(&file.network, None);
-        let directory = Directory::read(&name, &file.subscribers, &facts);
         let seconds = 1_700_000_000 + (self.now.0 / 1_000_000_000) as u32;
+        let clock = Clock { tick: self.now, wall: u64::from(seconds) * 1_000_000_000 };
+        let read = || Directory::read(&name, &file.subscribers, &facts).expect("rows that were checked");
+        let (keeper, jobs) = std::sync::mpsc::channel();
+        let (directory, source) = if self.plan.stored {
+            let disk = self.members[node].disk.get_or_insert_with(|| Disk::of(&read(), clock));
+            (disk.load(&name, &facts, clock), Source::Store(Keeper::new(keeper)))
+        } else {
+            (read(), Source::None)
+        };
         let ldp = start::ldp_config(&view, seconds);
         let own = view.own_fecs().into_iter().filter_map(|fec| match fec.0.addr() {
             std::net::IpAddr::V4(host) => Some(host),
@@ -428,8 +457,8 @@ impl World {
         let parts = Parts {
             network: file.network.clone(),
             view,
-            directory: directory.expect("rows that were checked"),
-            desk: Desk::new(Source::None, facts),
+            directory,
+            desk: Desk::new(source, facts),
             io: Box::new(Wires::new(Rc::clone(&actions))),
             events: EventBus::new(),
             counters: std::path::PathBuf::new(),
@@ -442,7 +471,7 @@ impl World {
         member.port_ids = port_ids;
         member.disturbed = now;
         member.replayed = now;
-        member.control = Some(ControlSide::new(parts, actions));
+        member.control = Some(ControlSide::new(parts, actions, jobs));
         member.told = Told::default();
         member.arrivals = [now; 3];
         let moved = std::mem::replace(&mut member.loopback, loopback) != self.members[node].loopback;

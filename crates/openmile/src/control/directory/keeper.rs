@@ -116,7 +116,12 @@ impl Keeper {
         std::thread::Builder::new()
             .name("directory".into())
             .spawn(move || keep(file, &node, &taken, &inputs))?;
-        Ok(Self(jobs))
+        Ok(Self::new(jobs))
+    }
+
+    /// A keeper that takes its jobs there.
+    pub(crate) fn new(jobs: Sender<Job>) -> Self {
+        Self(jobs)
     }
 
     /// Gives it a job.
