@@ -256,10 +256,12 @@ impl World {
         let number = self.random.below(plan.customers.len());
         let customer = &plan.customers[number];
         let node = customer.line.node;
-        let (line, host) = (customer.line, customer.host);
+        let (line, host, name) = (customer.line, customer.host, &customer.name);
         let isps = (0..plan.isps.len()).filter(|&isp| {
+            // Nobody has one ISP twice on a line.
             let free = |other: &super::plan::Customer| {
-                !(other.isp == isp && other.host == host && other.line.node == node) || other.line == line
+                let here = other.line.node == node && other.isp == isp;
+                !here || if other.line == line { other.name != *name } else { other.host != host }
             };
             plan.isps[isp].headends.iter().any(|h| h.0 == node) && plan.customers.iter().all(free)
         });

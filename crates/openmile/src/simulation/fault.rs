@@ -114,15 +114,22 @@ impl Fault {
                 }
             }
             (Broken::LabelReuse, Change::Ilm(label, Some(ilm))) => {
-                self.labels.insert((node, *label), ilm.clone());
-            }
-            (Broken::LabelReuse, Change::Ilm(label, ilm)) => {
-                let old = self.labels.remove(&(node, *label)).and_then(|ilm| owner(&ilm.action));
-                let here = self.labels.iter().filter(|((at, _), _)| *at == node);
-                let mut others = here.map(|(_, ilm)| ilm).filter(|ilm| owner(&ilm.action) != old);
-                *ilm = others.next().cloned();
+                // What a transit node withdraws leads nowhere until it may be given out again.
+                if !matches!(&ilm.action, IlmAction::Swap { nhlfes, .. } if nhlfes.is_empty()) {
+                    self.labels.insert((node, *label), ilm.clone());
+                } else if let Some(old) = self.labels.remove(&(node, *label)) {
+                    let here = self.labels.iter().filter(|((at, _), _)| *at == node).map(|(_, ilm)| ilm);
+                    let mut others = here.filter(|ilm| owner(&ilm.action) != owner(&old.action));
+                    if let Some(other) = others.next() {
+                        ilm.clone_from(other);
+                    }
+                }
             }
             (Broken::NotRemoved, Change::Ilm(_, None)) => changes.clear(),
+            // What is another's by now is made to lead nowhere.
+            (Broken::NotRemoved, Change::Ilm(_, Some(ilm))) if owner(&ilm.action).is_none() => {
+                changes.clear()
+            }
             (Broken::SharedLabel, Change::Ftn(isp, Some(ftn))) => {
                 let mine = ftn.clone();
                 let other = self.to_isp.iter().find(|((at, other), _)| *at == node && other != isp);

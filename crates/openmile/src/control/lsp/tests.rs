@@ -265,14 +265,22 @@ fn recovery_keeps_what_works_until_something_better_is_known() {
     let mut restarted = World::new("head1");
     let mut changes = restarted.lsps().changes;
     assert!(!inherited.iter().all(|change| changes.contains(change)));
-    keep_working(&mut changes, &inherited);
+    keep_working(&mut changes, &inherited, &BTreeSet::new());
     assert!(inherited.iter().all(|change| changes.contains(change)));
     let keys: BTreeSet<Key> = changes.iter().map(Key::of).collect();
     assert_eq!(keys.len(), changes.len(), "each name once");
+    // The neighbour has bound the label to another ISP's FEC as well meanwhile.
+    let shared = BTreeSet::from([(LdpId::platform(TRANSIT), label(100))]);
+    let mut changes = restarted.lsps().changes;
+    keep_working(&mut changes, &inherited, &shared);
+    let action = IlmAction::Swap { isp: Some(ALPHA), nhlfes: vec![] };
+    assert!(changes.contains(&Change::Ilm(label(50), Some(Ilm { fec: there, action }))), "told to be less");
+    let ftn = Change::Ftn(ALPHA, Some(Ftn { choices: vec![] }));
+    assert!(changes.contains(&ftn), "{changes:?}");
     restarted.route(there, &[11], 0);
     restarted.labels(there, Some(50), &[(11, 101)]);
     let mut changes = restarted.lsps().changes;
-    keep_working(&mut changes, &inherited);
+    keep_working(&mut changes, &inherited, &BTreeSet::new());
     assert!(restarted.lsps().changes.iter().all(|change| changes.contains(change)));
 }
 

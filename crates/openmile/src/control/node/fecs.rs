@@ -100,7 +100,7 @@ impl Node {
         self.refuse_shared_labels();
         let Lsps { mut changes, mut rows } = self.lsps();
         if self.recovering {
-            lsp::keep_working(&mut changes, &self.inherited);
+            lsp::keep_working(&mut changes, &self.inherited, &self.shared_labels);
         }
         self.link.ledger().set_learned(changes);
         self.confirm_labels(now);
