@@ -16,19 +16,23 @@ impl Site {
     /// Reads and checks both files.
     pub(crate) fn load(file: &Path) -> Result<Self, Report> {
         let network = Network::load(file)?;
-        let facts = facts(&network, None);
-        let (name, subscribers) = match network.subscribers_file() {
-            None => (String::new(), String::new()),
+        match network.subscribers_file() {
+            None => Self::new(network, "", String::new()),
             Some(path) => {
                 let name = path.display().to_string();
                 let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&name, &error))?;
-                (name, text)
+                Self::new(network, &name, text)
             }
-        };
+        }
+    }
+
+    /// A network and the text of its file of subscribers (empty: there is none), checked.
+    pub(crate) fn new(network: Network, name: &str, subscribers: String) -> Result<Self, Report> {
+        let facts = facts(&network, None);
         let summary = if subscribers.is_empty() {
             Summary::default()
         } else {
-            subscriber::check(&subscribers, &facts).map_err(|errors| report(&name, &subscribers, errors))?
+            subscriber::check(&subscribers, &facts).map_err(|errors| report(name, &subscribers, errors))?
         };
         Ok(Self { network, subscribers, summary })
     }

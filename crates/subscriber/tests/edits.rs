@@ -322,6 +322,73 @@ fn a_record_that_does_not_fit_the_network_file_is_kept_and_can_be_mended() {
     assert_eq!((directory.unfit().len(), held.len(), directory.name(SubscriberId(0))), (0, 1, Some("anna")));
 }
 
+/// The node's two lines, and alpha with this pool.
+fn alphas(pool: &str, gateway: &str) -> Facts {
+    let mut facts = Facts::new();
+    for (number, line) in ["line1", "line2"].into_iter().enumerate() {
+        facts.add_port("head1", line, PortId(number as u16), PortKind::Access);
+    }
+    facts.add_isp(ALPHA, "alpha");
+    facts.add_pool("head1", ALPHA, pool.parse().unwrap(), gateway.parse().unwrap());
+    facts
+}
+
+#[test]
+fn another_network_suits_the_directory_if_and_only_if_each_record_fits_it() {
+    let mut directory = Directory::new("head1", &alphas("100.64.0.0/24", "100.64.0.1"));
+    let mut held = BTreeMap::new();
+    perform(&mut directory, &mut held, &[add("anna", "line1", "64501", "100.64.0.127")], at(0)).unwrap();
+    let mut moved = Facts::new();
+    moved.add_port("head1", "line2", PortId(1), PortKind::Access);
+    moved.add_port("head1", "line1", PortId(0), PortKind::Handoff);
+    moved.add_isp(ALPHA, "alpha");
+    moved.add_pool("head1", ALPHA, "100.64.0.0/24".parse().unwrap(), "100.64.0.1".parse().unwrap());
+    let mut others = alphas("100.64.0.0/24", "100.64.0.1");
+    others.add_pool("head1", BETA, "100.64.0.0/24".parse().unwrap(), "100.64.0.1".parse().unwrap());
+    let mut no_isp = Facts::new();
+    no_isp.add_port("head1", "line1", PortId(0), PortKind::Access);
+    let rows: &[(&str, Facts)] = &[
+        ("", alphas("100.64.0.0/24", "100.64.0.1")),
+        ("", alphas("100.64.0.0/24", "100.64.0.254")),
+        ("", alphas("100.64.0.0/10", "100.64.0.1")),
+        ("", others),
+        ("the access port line1", moved),
+        ("the ISP alpha", no_isp),
+        ("addresses outside", alphas("100.64.1.0/24", "100.64.1.1")),
+        ("a gateway's", alphas("100.64.0.0/24", "100.64.0.127")),
+        ("the first or last", alphas("100.64.0.0/25", "100.64.0.1")),
+    ];
+    let record = directory.record(SubscriberId(0), at(0)).unwrap();
+    for (expected, facts) in rows {
+        let misfits = directory.misfits(facts).join("\n");
+        let loaded = Directory::new("head1", facts).load(SubscriberId(0), record.clone(), at(0));
+        assert_eq!(misfits.is_empty(), loaded.is_ok(), "{expected}: {misfits} {loaded:?}");
+        assert_eq!(misfits.is_empty(), expected.is_empty(), "{misfits}");
+        assert!(misfits.contains(expected), "{expected}: {misfits}");
+    }
+}
+
+#[test]
+fn who_did_not_fit_is_there_again_once_the_network_has_room() {
+    let full = alphas("100.64.0.0/24", "100.64.0.1");
+    let mut directory = Directory::new("head1", &full);
+    let mut held = BTreeMap::new();
+    let both = [add("anna", "line1", "64501", "100.64.0.200"), add("bert", "line2", "64501", "100.64.0.12")];
+    perform(&mut directory, &mut held, &both, at(0)).unwrap();
+    let stored = records(&directory, at(0));
+    let less = alphas("100.64.0.0/25", "100.64.0.1");
+    let mut directory = Directory::new("head1", &less);
+    let fit = stored.into_iter().map(|(id, record)| directory.load(id, record, at(0)).is_ok());
+    assert_eq!(fit.collect::<Vec<_>>(), [false, true]);
+    let mut held = bindings(&directory);
+    take(&mut held, directory.refit(&less, at(1)));
+    assert_eq!((held.len(), directory.unfit().collect::<Vec<_>>()), (1, vec!["anna"]));
+    take(&mut held, directory.refit(&full, at(2)));
+    assert_eq!((held.len(), directory.unfit().len()), (2, 0));
+    assert_eq!(bindings(&directory), held);
+    assert_eq!(directory.id("anna"), Some(SubscriberId(0)));
+}
+
 fn import(directory: &mut Directory, text: &str, others: Others) -> Result<(u64, u64, usize, usize), u64> {
     let done = directory.import(text, others, &facts(), at(5), &mut |_| {});
     done.map(|d| (d.rows, d.skipped, d.touched.len(), d.removed.len())).map_err(|errors| errors.count)

@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use keeper::{Done, Import, Imported, Job, Keeper, NotImported};
 
+/// Why a network file cannot be taken over just now.
+pub(crate) const BUSY: &str = "subscribers are being changed: ask again in a moment";
 /// Requests that may wait for their turn.
 const WAITING: usize = 256;
 
@@ -123,12 +125,6 @@ impl Desk {
         }
     }
 
-    /// A desk of a node whose subscribers are in this file.
-    #[allow(dead_code, reason = "for nodes that are driven without a disk")]
-    pub(crate) fn of_file(file: &str, facts: Facts) -> Self {
-        Self::new(Source::File(file.to_owned()), facts)
-    }
-
     /// Whether the directory could not be read.
     pub(crate) fn is_broken(&self) -> bool {
         matches!(self.source, Source::Broken(..))
@@ -142,7 +138,6 @@ impl Desk {
     /// What is against another network file as far as its subscribers are concerned: whether they are in a file, and the
     /// ports of this node.
     pub(crate) fn judge(&self, in_a_file: bool, view: &network::NodeView) -> Option<String> {
-        let was_in_a_file = matches!(self.source, Source::File(_));
         let access = view.ports_of(contract::PortKind::Access).next().is_some();
         let other = match self.source {
             Source::None => access,
@@ -150,12 +145,16 @@ impl Desk {
             Source::Store(_) | Source::Broken(..) => in_a_file,
         };
         if other {
-            let from = if was_in_a_file { "a file" } else { "the node's store" };
+            let from = match self.source {
+                Source::None => "nowhere, since it has had no access ports",
+                Source::File(_) => "a file",
+                Source::Store(_) | Source::Broken(..) => "the node's own directory",
+            };
             return Some(format!(
                 "where subscribers come from cannot change while the node runs (it is {from}): restart the node"
             ));
         }
-        self.work.is_some().then(|| "subscribers are being changed: ask again in a moment".to_owned())
+        self.work.is_some().then(|| BUSY.to_owned())
     }
 
     /// Goes on with another network file.

@@ -206,7 +206,9 @@ impl Ledger {
         let Some(connection) = &mut self.connection else { return };
         connection.generation.0 += 1;
         connection.configuration_ended = false;
-        self.unsent.extend(self.entries.keys().filter(|key| !key.is_learned()));
+        // What is learned is swept by the new generation too, if it has not been yet.
+        let again = |key: &&Key| !key.is_learned() || !connection.learned_ended;
+        self.unsent.extend(self.entries.keys().filter(again));
         self.bindings.replay(bindings);
     }
 

@@ -11,7 +11,7 @@
 //! ```
 
 mod addresses;
-mod api_server;
+pub(crate) mod api_server;
 pub(crate) mod directory;
 mod error;
 pub(crate) mod events;
@@ -26,7 +26,7 @@ mod ldp_socket;
 mod ledger;
 mod lsp;
 pub(crate) mod node;
-mod reload;
+pub(crate) mod reload;
 mod show;
 pub(crate) mod start;
 mod subscribers;

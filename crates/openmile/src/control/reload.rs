@@ -50,7 +50,7 @@ pub(crate) struct Proposal {
 }
 
 /// What is against a file, in sentences; or the file again, if it was only asked.
-type Verdict = std::result::Result<Option<Box<Loaded>>, Vec<String>>;
+pub(crate) type Verdict = std::result::Result<Option<Box<Loaded>>, Vec<String>>;
 
 /// What came of a request.
 pub(crate) type Outcome = std::result::Result<api::Reload, String>;
@@ -85,7 +85,32 @@ impl std::fmt::Debug for Proposal {
     }
 }
 
+impl Loaded {
+    /// What follows from files that were found right, but for LDP neighbors, whose passwords are elsewhere; `None`: the node
+    /// is not in them. Its ports keep their numbers.
+    pub(crate) fn new(
+        site: &Site,
+        node: &str,
+        numbers: &PortNumbers,
+        subscribers: &str,
+        at: u32,
+    ) -> Option<Self> {
+        let network = site.network().clone();
+        let view = network.node_with(node, numbers)?;
+        let other = network.subscribers_file().is_some() && site.subscribers_digest() != subscribers;
+        let directory = other.then(|| Box::new(site.directory(&view)));
+        let neighbors = ldp::Neighbors::default();
+        Some(Self { facts: site.facts(&view), network, view, directory, neighbors, at })
+    }
+}
+
 impl Proposal {
+    /// This file for the loop, and where its verdict comes.
+    pub(crate) fn new(loaded: Box<Loaded>, dry_run: bool) -> (Self, oneshot::Receiver<Verdict>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { loaded, dry_run, answer }, answered)
+    }
+
     /// The node answers, and goes on with the file if it may.
     pub(crate) fn settle(
         self,
@@ -168,19 +193,15 @@ impl Reloader {
         let before = self.subscribers.clone();
         let read = move || {
             let site = Site::load(&file).map_err(|report| format!("{}{report}", report.render(false)))?;
-            let network = site.network().clone();
-            let Some(view) = network.node_with(node.as_str(), &numbers) else {
-                return Err(format!(
+            let loaded = Loaded::new(&site, node.as_str(), &numbers, &before, clock::epoch_seconds());
+            let loaded = loaded.ok_or_else(|| {
+                format!(
                     "the file has no node `{node}` any more: stop the node, or give back its name in the file"
-                ));
-            };
-            let (facts, digest) = (site.facts(&view), site.subscribers_digest());
-            let other = network.subscribers_file().is_some() && digest != before;
-            let directory = other.then(|| Box::new(site.directory(&view)));
+                )
+            })?;
             let neighbors =
-                ldp_policy::neighbors(&view, &folder(&file)).map_err(|error| with_remedy(&error))?;
-            let at = clock::epoch_seconds();
-            Ok((Box::new(Loaded { network, view, facts, directory, neighbors, at }), digest))
+                ldp_policy::neighbors(&loaded.view, &folder(&file)).map_err(|error| with_remedy(&error))?;
+            Ok((Box::new(Loaded { neighbors, ..loaded }), site.subscribers_digest()))
         };
         tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
     }
@@ -209,8 +230,7 @@ impl Reloader {
         loaded: Box<Loaded>,
         dry_run: bool,
     ) -> std::result::Result<Option<Box<Loaded>>, String> {
-        let (answer, answered) = oneshot::channel();
-        let proposal = Proposal { loaded, dry_run, answer };
+        let (proposal, answered) = Proposal::new(loaded, dry_run);
         let sent = self.inputs.send(Input::Reload(proposal)).await.into_diagnostic();
         match (sent, answered.await) {
             (Ok(()), Ok(verdict)) => verdict.map_err(|reasons| reasons.join("\n")),

@@ -115,9 +115,14 @@ impl Subscribers {
         self.heir = Some((heir, place));
     }
 
-    /// What the network allows is this from now on; the directory fits it.
-    pub(crate) fn refit(&mut self, facts: &Facts) {
-        self.directory.refit(facts);
+    /// Whether a directory is on its way to take the place of the one that is.
+    pub(crate) fn is_being_replaced(&self) -> bool {
+        self.heir.is_some()
+    }
+
+    /// What the network allows is this from now on; the directory fits it. What the forwarder should now hold.
+    pub(crate) fn refit(&mut self, facts: &Facts, clock: Clock) -> Vec<Change> {
+        self.directory.refit(facts, clock)
     }
 
     /// An access port's state is this now.

@@ -48,6 +48,54 @@ fn another_file_is_taken_over_and_only_what_is_different_is_touched() {
     });
 }
 
+#[test]
+fn a_port_in_another_place_of_the_file_is_not_touched_when_control_is_started_again() {
+    let name = "reload::a_port_in_another_place_of_the_file_is_not_touched_when_control_is_started_again";
+    sandbox::run(name, || {
+        let site = Site::new();
+        let outside = prepare();
+        outside.cable("line2", "far2");
+        let mut node = site.start();
+        let runtime = node.runtime();
+        runtime.block_on(async {
+            let client = node.client().await;
+            settled(&client).await;
+            let forwarder = node.process("forwarder").unwrap();
+            let line1 = format!("  [[node.port]]\n{LINE1}");
+            let before = sockets(forwarder);
+            // Its place is another's by now.
+            site.edit(
+                "network.toml",
+                &[(&line1, ""), ("  [[node.port]]\n  name = \"bb0\"", BB0_AFTER_LINE1)],
+            );
+            let control = node.process("control").unwrap();
+            node::kill(control);
+            within("another control", async || node.process("control").filter(|pid| *pid != control)).await;
+            within("its recovery", async || client.node().await.ok().filter(|node| !node.recovering)).await;
+            within("the ports", async || {
+                let ports: Vec<Port> = client.show(ShowWhat::Ports).await.ok()?;
+                (ports.len() == 2 && ports.iter().all(|port| port.up)).then_some(())
+            })
+            .await;
+            assert_eq!(node.process("forwarder"), Some(forwarder));
+            let after = sockets(forwarder);
+            let gone: Vec<_> = before.difference(&after).collect();
+            assert!(gone.len() <= 1, "only the connection to control is another: {gone:?}");
+        });
+        node.stop();
+    });
+}
+
+const BB0_AFTER_LINE1: &str =
+    "  [[node.port]]\n  name = \"line1\"\n  kind = \"access\"\n  [[node.port]]\n  name = \"bb0\"";
+
+/// The sockets that a process has open.
+fn sockets(process: rustix::process::Pid) -> std::collections::BTreeSet<String> {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero())).unwrap().flatten();
+    let links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    links.map(|link| link.display().to_string()).filter(|link| link.starts_with("socket:")).collect()
+}
+
 fn prepare() -> sandbox::Outside {
     sandbox::set("lo", true);
     let outside = sandbox::Outside::new();
@@ -199,6 +247,30 @@ async fn subscribers_come_and_go(site: &Site, client: &api::Client) {
     site.edit("subscribers.csv", &[("anna,", "bert,head1,line1,,,,64501,100.64.0.12\nanna,")]);
     assert_eq!(reload(client).await, ["the file of subscribers"]);
     within("bert", async || (names().await.len() == 2).then_some(())).await;
+    // They are changed there, and nowhere else.
+    let carl = api::SubscriberEdit {
+        isp: Some("64501".to_owned()),
+        port: Some("line1".to_owned()),
+        prefixes: Some("100.64.0.13".to_owned()),
+        ..api::SubscriberEdit::new(api::SubscriberAction::Add, "carl".to_owned())
+    };
+    match client.edit(&api::SubscriberRequest { edits: vec![carl], dry_run: false }).await {
+        Err(ClientError::Rejected(refused)) => {
+            assert!(refused.message.contains("those of the file"), "{refused:?}");
+            assert!(refused.message.contains("subscribers.csv"), "{refused:?}");
+            assert!(refused.help.unwrap().contains("change that file and reload"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let (done, said) = site.say(&["subscriber", "import", "subscribers.csv", "--runtime-dir", "run"]);
+    assert!(!done && said.contains("those of the file"), "{said}");
+    // Where they come from does not change under way.
+    let listed = "subscribers = \"subscribers.csv\"\n";
+    site.edit("network.toml", &[(listed, "")]);
+    let refused = client.reload(ReloadOptions::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("(it is a file): restart the node"), "{refused}");
+    site.edit("network.toml", &[("name = \"two\"\n", &format!("name = \"two\"\n{listed}"))]);
+    assert_eq!(names().await.len(), 2);
     // A pool does not go while somebody has an address of it.
     site.edit("network.toml", &[("100.64.0.0/24", "100.64.1.0/24"), ("100.64.0.1", "100.64.1.1")]);
     let refused = client.reload(ReloadOptions::default()).await.unwrap_err().to_string();

@@ -61,6 +61,46 @@ fn a_full_disk_refuses_requests_until_there_is_room() {
 }
 
 #[test]
+fn a_disk_that_is_read_only_refuses_requests_and_nothing_else() {
+    sandbox::run("disk::a_disk_that_is_read_only_refuses_requests_and_nothing_else", || {
+        let place = Place::new();
+        let state = place.state();
+        fs::create_dir(&state).unwrap();
+        let read_only = |yes: bool| {
+            let flags = if yes { MountFlags::RDONLY } else { MountFlags::empty() };
+            rustix::mount::mount_remount(&state, flags, "").unwrap();
+        };
+        mount("none", &state, "tmpfs", MountFlags::RDONLY, None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // There is no file, and none can be made.
+        let head = place.start_head();
+        runtime.block_on(async {
+            let client = head.client().await;
+            let refused = add(&client, "anna", 1).await.unwrap_err();
+            assert!(refused.message.contains("Read-only file system"), "{refused:?}");
+            read_only(false);
+            add(&client, "anna", 1).await.unwrap();
+        });
+        head.stop();
+        // There is one, and it cannot be written.
+        read_only(true);
+        let head = place.start_head();
+        runtime.block_on(async {
+            let client = head.client().await;
+            within("anna", async || (rows(&client).await.len() == 1).then_some(())).await;
+            let refused = add(&client, "bert", 2).await.unwrap_err();
+            assert!(refused.message.contains("cannot be stored"), "{refused:?}");
+            assert!(refused.help.unwrap().contains("packets go on"));
+            assert_eq!(rows(&client).await.len(), 1);
+            read_only(false);
+            add(&client, "bert", 2).await.unwrap();
+            assert_eq!(rows(&client).await.len(), 2);
+        });
+        head.stop();
+    });
+}
+
+#[test]
 fn a_damaged_file_leaves_subscribers_as_the_forwarder_has_them() {
     sandbox::run("disk::a_damaged_file_leaves_subscribers_as_the_forwarder_has_them", || {
         let place = Place::new();

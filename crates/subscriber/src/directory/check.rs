@@ -1,5 +1,7 @@
 //! What may be against a service.
 
+use std::net::IpAddr;
+
 use contract::{Circuit, PortKind, Tick};
 use ipnet::IpNet;
 
@@ -79,29 +81,22 @@ impl Directory {
     }
 
     fn not_in_pool(&self, service: &ServiceRecord, pools: &[Pool], prefix: IpNet) -> Option<Problem> {
-        let Some(pool) = pools.iter().find(|pool| pool.prefix.contains(&prefix)) else {
-            let known: Vec<_> = pools.iter().map(|pool| pool.prefix.to_string()).collect();
-            let message = format!("{prefix} is in no pool of {} on {}", service.isp, self.name);
-            return Some(Problem::new(
-                "prefixes",
-                message,
-                format!("its pools here are {}", known.join(", ")),
-            ));
-        };
-        if prefix.contains(&pool.gateway) {
-            let message = format!("{prefix} holds the gateway's address {}", pool.gateway);
-            return Some(Problem::new("prefixes", message, "choose addresses without the pool's gateway"));
-        }
-        let edge = match (prefix, pool.prefix) {
-            (IpNet::V4(host), IpNet::V4(pool)) if host.prefix_len() == 32 => {
-                [pool.network(), pool.broadcast()].contains(&host.addr())
+        let (message, help) = match not_in(pools, prefix)? {
+            NotIn::Any => {
+                let known: Vec<_> = pools.iter().map(|pool| pool.prefix.to_string()).collect();
+                let message = format!("{prefix} is in no pool of {} on {}", service.isp, self.name);
+                (message, format!("its pools here are {}", known.join(", ")))
             }
-            _ => false,
+            NotIn::Gateway(gateway) => (
+                format!("{prefix} holds the gateway's address {gateway}"),
+                "choose addresses without the pool's gateway".to_owned(),
+            ),
+            NotIn::Edge(pool) => (
+                format!("{} is the network or broadcast address of {pool}", prefix.addr()),
+                "choose one between them".to_owned(),
+            ),
         };
-        edge.then(|| {
-            let message = format!("{} is the network or broadcast address of {}", prefix.addr(), pool.prefix);
-            Problem::new("prefixes", message, "choose one between them")
-        })
+        Some(Problem::new("prefixes", message, help))
     }
 
     /// A prefix that overlaps one that is already somebody's: in the same ISP anywhere, in another ISP on this circuit.
@@ -182,6 +177,30 @@ impl Directory {
         let mut problem = Problem::new("subscriber", message, help);
         problem.holder = Some((index, "subscriber", "the first row of this service".to_owned()));
         Some(problem)
+    }
+}
+
+/// Why a prefix cannot be a subscriber's.
+pub(super) enum NotIn {
+    /// No pool has it.
+    Any,
+    /// It has the address of the gateway.
+    Gateway(IpAddr),
+    /// It is the first or last address of this pool.
+    Edge(IpNet),
+}
+
+/// Why a prefix cannot be a subscriber's who has addresses of these pools.
+pub(super) fn not_in(pools: &[Pool], prefix: IpNet) -> Option<NotIn> {
+    let Some(pool) = pools.iter().find(|pool| pool.prefix.contains(&prefix)) else { return Some(NotIn::Any) };
+    if prefix.contains(&pool.gateway) {
+        return Some(NotIn::Gateway(pool.gateway));
+    }
+    match (prefix, pool.prefix) {
+        (IpNet::V4(host), IpNet::V4(net)) if host.prefix_len() == 32 => {
+            [net.network(), net.broadcast()].contains(&host.addr()).then_some(NotIn::Edge(pool.prefix))
+        }
+        _ => None,
     }
 }
 

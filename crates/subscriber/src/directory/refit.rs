@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use contract::PortKind;
+use contract::{Change, PortKind};
 
 use super::Directory;
+use super::check::not_in;
 use crate::facts::{Facts, NodeFacts, Pool};
+use crate::record::Clock;
 
 impl Directory {
     /// What stands against another network, in sentences: services on ports, in pools or of ISPs that it does not have. The
@@ -21,15 +23,16 @@ impl Directory {
         for service in self.services() {
             let isp = || self.isps.get(&service.isp).cloned().unwrap_or_else(|| service.isp.to_string());
             let pools = node.pools.get(&service.isp).map_or(&[][..], Vec::as_slice);
-            let fits = |prefix: &ipnet::IpNet| {
-                pools.iter().any(|pool| pool.prefix.contains(prefix) && !prefix.contains(&pool.gateway))
-            };
+            let fits = |prefix: &ipnet::IpNet| not_in(pools, *prefix).is_none();
             let why = if ports.get(&service.circuit.port) != Some(&PortKind::Access) {
                 format!("the access port {}", self.port_name(service.circuit))
             } else if !facts.isps.contains_key(&service.isp) {
                 format!("the ISP {}", isp())
             } else if !service.prefixes.iter().all(fits) {
-                format!("addresses outside of {}'s pools here, or a gateway's", isp())
+                format!(
+                    "addresses outside of {}'s pools here, a gateway's, or the first or last of a pool",
+                    isp()
+                )
             } else {
                 continue;
             };
@@ -60,10 +63,19 @@ impl Directory {
             && self.isps.keys().all(|isp| facts.isps.contains_key(isp))
     }
 
-    /// Goes on with another network, which [`Self::misfits`] found nothing against.
-    pub fn refit(&mut self, facts: &Facts) {
+    /// Goes on with another network, which [`Self::misfits`] found nothing against. Subscribers that did not fit the one
+    /// before, and fit this one, are there again: what the forwarder should now hold.
+    pub fn refit(&mut self, facts: &Facts, clock: Clock) -> Vec<Change> {
         self.node = facts.nodes.get(&self.name).cloned().unwrap_or_default();
         self.isps.clone_from(&facts.isps);
         self.gateways = self.node.pools.values().flatten().map(|pool| (pool.gateway, ())).collect();
+        let mut changes = Vec::new();
+        for (name, (id, record)) in std::mem::take(&mut self.unfit) {
+            match self.put(id, Some(&record), clock) {
+                Ok((_, new)) => changes.extend(new),
+                Err(_) => drop(self.unfit.insert(name, (id, record))),
+            }
+        }
+        changes
     }
 }

@@ -72,6 +72,22 @@ fn a_replay_ends_configuration_at_once_and_what_is_learned_when_told() {
 }
 
 #[test]
+fn a_new_configuration_before_all_is_learned_sweeps_nothing_that_was() {
+    let mut ledger = Ledger::default();
+    ledger.set(port(0));
+    ledger.connected(Generation(4), &Nobody);
+    ledger.set_learned([ilm(16, 1)]);
+    assert_eq!(drain(&mut ledger).last(), Some(&end(5, Scope::Configuration)));
+    ledger.replay_configuration(&Nobody);
+    assert_eq!(drain(&mut ledger), [says(6, port(0)), says(6, ilm(16, 1)), end(6, Scope::Configuration)]);
+    ledger.learned_is_complete();
+    assert_eq!(drain(&mut ledger), [end(6, Scope::Learned)]);
+    // Once that was said, labels need not be told again.
+    ledger.replay_configuration(&Nobody);
+    assert_eq!(drain(&mut ledger), [says(7, port(0)), end(7, Scope::Configuration)]);
+}
+
+#[test]
 fn corrections_come_before_configuration_until_all_is_known() {
     let mut ledger = Ledger::default();
     let wrong = Change::Ilm(Label::new(20).unwrap(), None);

@@ -50,7 +50,7 @@ impl Node {
     }
 
     /// The time, and the time of day that goes with it.
-    fn clock(&self, now: Tick) -> Clock {
+    pub(super) fn clock(&self, now: Tick) -> Clock {
         let (tick, seconds) = self.started;
         let since = u64::try_from(now.since(tick).as_nanos()).unwrap_or(u64::MAX);
         Clock { tick: now, wall: (u64::from(seconds) * 1_000_000_000).saturating_add(since) }

@@ -7,6 +7,7 @@
 use network::Difference;
 
 use super::*;
+use crate::control::directory;
 use crate::control::kernel::Interest;
 use crate::control::reload::Loaded;
 
@@ -30,6 +31,10 @@ impl Node {
             difference.obstacles.iter().map(|obstacle| format!("{obstacle}: {}", obstacle.remedy()));
         let mut reasons: Vec<_> = obstacles.collect();
         reasons.extend(self.desk.judge(loaded.network.subscribers_file().is_some(), &loaded.view));
+        // The one that comes was made for the network file that is.
+        if self.subscribers.is_being_replaced() {
+            reasons.push(directory::BUSY.to_owned());
+        }
         if loaded.directory.is_none() {
             reasons.extend(self.subscribers.directory().misfits(&loaded.facts));
         }
@@ -64,7 +69,12 @@ impl Node {
         self.desk.reload(self.network.subscribers_file(), facts.clone());
         match directory {
             Some(heir) => self.subscribers.replace(heir),
-            None => self.subscribers.refit(&facts),
+            None => {
+                let clock = self.clock(now);
+                for change in self.subscribers.refit(&facts, clock) {
+                    self.link.ledger().set(change);
+                }
+            }
         }
         if old.lsp_mtu != self.view.lsp_mtu {
             let ports: Vec<_> = self.ports.iter().map(|(id, state)| (*id, state.clone())).collect();
