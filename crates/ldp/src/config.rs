@@ -58,6 +58,9 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// A peer counts its times from when it sees a session come and go, which may be later than here.
+pub(crate) const MARGIN: Duration = Duration::from_secs(1);
+
 /// What bounds memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -78,6 +81,17 @@ pub struct Limits {
 }
 
 impl Config {
+    /// How long peers may at most go on using labels of a speaker that is gone and told them nothing: they notice it, wait
+    /// for it, lose their own control at the end of that, forward on until they have another, and find out in the recovery.
+    pub fn forgetting(&self) -> Duration {
+        self.forgetting_after(self.keepalive, self.reconnect)
+    }
+
+    /// As [`Self::forgetting`], by a peer whose session had this hold time and whose control may be absent for so long.
+    pub(crate) fn forgetting_after(&self, hold: Duration, absence: Duration) -> Duration {
+        hold + self.reconnect + absence + self.recovery + MARGIN
+    }
+
     /// The defaults for this LSR.
     pub fn new(lsr_id: Ipv4Addr) -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! The one place where the daemon asks for the time.
 
+use std::time::Duration;
+
 use contract::Tick;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -13,4 +15,9 @@ pub(crate) fn now() -> Tick {
 /// starts wrote.
 pub(crate) fn epoch_seconds() -> u32 {
     u32::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(u32::MAX)
+}
+
+/// How long this machine has been running.
+pub(crate) fn since_boot() -> Duration {
+    Duration::from_secs(u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0))
 }

@@ -33,8 +33,14 @@ impl RuntimeDir {
     /// Removes what a node leaves here when it is stopped on purpose: everything but a namespace that is still mounted
     /// (and then the directory stays too).
     pub(crate) fn remove(&self) {
-        let files =
-            [self.api_socket(), self.forwarder_socket(), self.counters(), self.devices(), self.lock()];
+        let files = [
+            self.api_socket(),
+            self.forwarder_socket(),
+            self.counters(),
+            self.devices(),
+            self.labels(),
+            self.lock(),
+        ];
         // What is to replace one of them and could not be written whole.
         let new = [self.counters(), self.devices()].map(|file| file.with_extension("new"));
         for file in new.into_iter().chain(files) {
@@ -64,6 +70,20 @@ impl RuntimeDir {
     /// Locked by the supervisor for as long as the node runs.
     pub(crate) fn lock(&self) -> PathBuf {
         self.0.join("lock")
+    }
+
+    /// There while labels are given out, and afterwards if the node was ended without a word.
+    fn labels(&self) -> PathBuf {
+        self.0.join("labels")
+    }
+
+    /// Labels are given out from now on. Whether they were before, and nobody was told that they are not any more.
+    pub(crate) fn begin_labels(&self) -> std::io::Result<bool> {
+        let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(self.labels());
+        match opened {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(true),
+            opened => opened.map(|_| false),
+        }
     }
 
     /// Control's API.

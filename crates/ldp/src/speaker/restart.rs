@@ -16,6 +16,7 @@ use wire::ldp::{LdpId, StatusCode};
 
 use super::Speaker;
 use super::decide::{FecEntry, is_host};
+use crate::config::MARGIN;
 use crate::peer::{Peer, Stale};
 use crate::session::Session;
 use crate::{DownReason, Event};
@@ -23,9 +24,6 @@ use crate::{DownReason, Event};
 /// The longest that bindings of a lost session are kept, whatever the peer wishes (RFC 3478 §3.3, Neighbor Liveness
 /// Timer; its default there is 120 s).
 const NEIGHBOR_LIVENESS: Duration = Duration::from_secs(120);
-
-/// A peer counts its times from when it sees the session come and go, which may be later than here.
-const MARGIN: Duration = Duration::from_secs(1);
 
 /// A restart of ours.
 #[derive(Debug)]
@@ -47,15 +45,8 @@ impl Speaker {
         self.recovery.is_some()
     }
 
-    /// Until when a peer may send by what we told it, if it is at this time that its session is lost or that we start. It
-    /// may notice as late as its hold time has it, keep what we told it for the reconnect time, lose its own control at the
-    /// end of that, forward on until it has another, and take the recovery time to find out what is not so any more.
-    fn forgotten(&self, now: Tick, hold: Duration, absence: Duration) -> Tick {
-        now + hold + self.config.reconnect + absence + self.config.recovery + MARGIN
-    }
-
     pub(super) fn begin_recovery(&mut self, now: Tick) {
-        let forgotten = self.forgotten(now, self.config.keepalive, self.config.reconnect);
+        let forgotten = now + self.config.forgetting();
         if self.config.quarantine {
             self.labels.quarantine(forgotten);
         }
@@ -146,7 +137,8 @@ impl Speaker {
         if reason == DownReason::Peer(StatusCode::SHUTDOWN) {
             self.labels.release_all(now, id);
         } else {
-            self.labels.lease_all(id, self.forgotten(now, session.hold, wish));
+            let lease = now + self.config.forgetting_after(session.hold, wish);
+            self.labels.lease_all(id, lease);
         }
         kept
     }

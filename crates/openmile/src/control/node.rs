@@ -89,8 +89,9 @@ impl Node {
         config.quarantine &= !inherited.whole;
         if config.quarantine {
             tracing::warn!(
-                "the forwarder remembers no labels and there are few: neighbors may still use any of them, so that none is \
-                 given out for four minutes"
+                "this node, or its machine, was ended without a word a moment ago and has few labels: neighbors may still \
+                 use any of them, so that none is given out for {} s",
+                config.forgetting().as_secs()
             );
         }
         let inherited = inherited.changes;

@@ -64,6 +64,8 @@ pub(crate) struct Prepared {
     pub(crate) netlink: Netlink,
     listener: TcpListener,
     neighbors: ldp::Neighbors,
+    /// Whether neighbors may use labels of a control process before, of which nobody knows.
+    labels_in_doubt: bool,
     api: UnixListener,
     forwarder: PathBuf,
     counters: PathBuf,
@@ -77,6 +79,7 @@ pub(crate) struct Begun {
     state: StateDir,
     netlink: Netlink,
     neighbors: ldp::Neighbors,
+    labels_in_doubt: bool,
     io: LdpIo,
     events: EventBus,
     counters: PathBuf,
@@ -119,7 +122,22 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
     let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
     let (file, state) = (file.to_owned(), StateDir::new(state.base(), node));
     let neighbors = ldp_policy::neighbors(&view, &folder(&file))?;
-    Ok(Prepared { file, site, view, state, netlink, listener, neighbors, api, forwarder, counters })
+    let before =
+        dir.begin_labels().into_diagnostic().wrap_err("the runtime directory cannot be written to")?;
+    let labels_in_doubt = before || clock::since_boot() < ldp_config(&view, 0).forgetting();
+    Ok(Prepared {
+        file,
+        site,
+        view,
+        state,
+        netlink,
+        listener,
+        neighbors,
+        labels_in_doubt,
+        api,
+        forwarder,
+        counters,
+    })
 }
 
 /// Where the directory comes from.
@@ -205,7 +223,7 @@ impl Prepared {
         let serve = api_server::serve(self.api, inputs.clone(), reloads, events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
         let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
-        let Self { file, site, view, state, netlink, neighbors, counters, .. } = self;
+        let Self { file, site, view, state, netlink, neighbors, labels_in_doubt, counters, .. } = self;
         let node = view.name.as_str().to_owned();
         Begun {
             file,
@@ -214,6 +232,7 @@ impl Prepared {
             state,
             netlink,
             neighbors,
+            labels_in_doubt,
             io,
             events,
             counters,
@@ -260,7 +279,8 @@ impl Begun {
         };
         let (io, started) = (Box::new(self.io), clock::epoch_seconds());
         let Self { events, counters, .. } = self;
-        let ldp = Config { neighbors: self.neighbors, ..ldp_config(&view, started) };
+        let mut ldp = Config { neighbors: self.neighbors, ..ldp_config(&view, started) };
+        ldp.quarantine &= self.labels_in_doubt;
         Ok((Parts { network, view, directory, desk, io, events, counters, started, ldp }, reloader))
     }
 }
