@@ -203,8 +203,8 @@ fn what_a_running_node_does_not_take_over_is_an_obstacle() {
             "transport_address would change from 10.255.0.1 to 10.255.0.9",
         ),
         (
-            &[("labels = [1000, 1999]", "labels = [1000, 2999]")],
-            "labels would change from 1000–1999 to 1000–2999",
+            &[("labels = [100000, 199999]", "labels = [100000, 299999]")],
+            "labels would change from 100000–199999 to 100000–299999",
         ),
         (
             &[("10.254.1.3\"", "10.254.1.9\""), ("10.254.1.2\"", "10.254.1.3\"")],
@@ -222,6 +222,6 @@ fn what_a_running_node_does_not_take_over_is_an_obstacle() {
         assert!(!obstacle.remedy().is_empty());
     }
     // Another node's are its own.
-    let other = changed(&[("labels = [1000, 1999]", "labels = [1000, 2999]")]);
+    let other = changed(&[("labels = [100000, 199999]", "labels = [100000, 299999]")]);
     assert!(Difference::new(&network(LAB), &other, "tail1").is_empty());
 }

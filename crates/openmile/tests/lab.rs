@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,6 +22,15 @@ const GONE: i64 = 20;
 
 /// What is measured there needs a machine to itself, and these tests run labs side by side.
 const SKIP: &str = "--skip=failover";
+
+/// Held while a program is written or started: a process that is forked while another thread writes one has that file open
+/// for a moment, and nobody can start it then.
+static FORKS: Mutex<()> = Mutex::new(());
+
+fn spawned(command: &mut Command) -> Child {
+    let _nobody_writes = FORKS.lock();
+    command.spawn().unwrap()
+}
 
 /// A lab that a test runs.
 struct Lab {
@@ -58,7 +68,10 @@ impl Lab {
         // Where any user may read it and write captures.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let program = folder.path().join("openmile");
-        std::fs::copy(env!("CARGO_BIN_EXE_openmile"), &program).unwrap();
+        {
+            let _nobody_forks = FORKS.lock();
+            std::fs::copy(env!("CARGO_BIN_EXE_openmile"), &program).unwrap();
+        }
         let name = format!("test-{}-{number}", std::process::id());
         Self { name, user, program, folder, before: Surroundings::now() }
     }
@@ -74,12 +87,13 @@ impl Lab {
     }
 
     fn output(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        let mut command = self.command(arguments);
+        spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped())).wait_with_output().unwrap()
     }
 
     fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Running { child, lines, said: String::new() }
     }
