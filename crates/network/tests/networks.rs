@@ -36,7 +36,7 @@ fn a_headend_sees_its_isps_and_their_fecs() {
     let view = example("lab.toml").node("head1").unwrap();
     assert_eq!(view.lsr_id, Ipv4Addr::new(10, 255, 0, 1));
     assert_eq!(view.transport_address, view.lsr_id);
-    assert_eq!((view.labels.first().value(), view.labels.last().value()), (1000, 1999));
+    assert_eq!((view.labels.first().value(), view.labels.last().value()), (100000, 199999));
     let labels = example("three-machines.toml").node("head1").unwrap().labels;
     assert_eq!((labels.first().value(), labels.last().value()), (16, 1_048_575), "unless told otherwise");
     assert_eq!(view.ports_of(PortKind::Access).map(|(id, _)| id.0).collect::<Vec<_>>(), [2, 3, 4]);
