@@ -1,11 +1,12 @@
 //! What a speaker is told at start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use contract::{Fec, Label};
+use wire::ldp::{Capability, DEFAULT_MAX_PDU_LENGTH};
 
 use crate::{Neighbors, Owner};
 
@@ -47,6 +48,11 @@ pub struct Config {
     /// Whether forwarding state survived (the forwarder had entries): peers are told a Recovery Time (RFC 3478 §2), and
     /// [`crate::Event::RecoveryOver`] follows.
     pub restarting: bool,
+    /// What is announced that this speaker can do beyond RFC 5036 (RFC 5561).
+    pub capabilities: BTreeSet<Capability>,
+    /// Proposed length of the longest PDU, 256 to 4096 octets; a session has the smaller of the two proposals (RFC 5036
+    /// §3.5.3). Another value counts as 4096, the RFC's default.
+    pub max_pdu_length: u16,
     /// Who may be a neighbor, and what is said to and taken from it.
     pub neighbors: Neighbors,
     /// Whose FECs are: told with each of their labels. A label that a peer says is another's is not used; one that is
@@ -109,6 +115,8 @@ impl Config {
             dead_labels: Vec::new(),
             quarantine: false,
             restarting: false,
+            capabilities: Capability::ALL.into(),
+            max_pdu_length: DEFAULT_MAX_PDU_LENGTH,
             neighbors: Neighbors::default(),
             owners: BTreeMap::new(),
             label_hold: Duration::from_secs(30),

@@ -17,6 +17,7 @@
 //! only with real labels.
 
 mod bindings;
+mod capabilities;
 mod config;
 mod discovery;
 mod io;
@@ -36,7 +37,7 @@ pub use owner::Owner;
 pub use policy::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password};
 pub use speaker::Speaker;
 pub use view::{
-    Adjacency, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent, SentState,
-    SessionState,
+    Adjacency, Capabilities, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent,
+    SentState, SessionState,
 };
-pub use wire::ldp::{LdpId, StatusCode};
+pub use wire::ldp::{AddressFamily, Capability, LdpId, StatusCode};

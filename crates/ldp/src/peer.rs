@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
-use wire::ldp::{Body, LabelRelease, MessageId, MessageType};
+use wire::ldp::{Body, LabelRelease, MessageId, MessageType, Notification, Status, StatusCode};
 
 use crate::bindings::Bindings;
 use crate::session::Session;
@@ -44,6 +44,8 @@ pub(crate) struct Peer {
     pub(crate) requests: BTreeMap<Fec, MessageId>,
     pub(crate) stale: Option<Stale>,
     pub(crate) last_down: Option<DownReason>,
+    /// The last advisory notification that it sent.
+    pub(crate) last_notified: Option<StatusCode>,
     pub(crate) counters: PeerCounters,
     /// The address whose connections must be signed, and with what.
     pub(crate) signed: Option<(Ipv4Addr, Password)>,
@@ -106,6 +108,7 @@ impl Peer {
             requests: BTreeMap::new(),
             stale: None,
             last_down: None,
+            last_notified: None,
             counters: PeerCounters::default(),
             signed: None,
             at_limit: false,
@@ -143,6 +146,12 @@ impl Peer {
         }
     }
 
+    /// Says that something was not taken; the session goes on.
+    pub(crate) fn refuse(&mut self, status: Status) {
+        self.counters.malformed += 1;
+        self.send(Body::Notification(Notification::new(status)));
+    }
+
     /// Forgets what it was told; it is told anew when there is a session.
     pub(crate) fn forget_sent(&mut self) {
         self.sent.clear();
@@ -177,6 +186,7 @@ pub(crate) fn count(counters: &mut MessageCounters, kind: MessageType) {
         MessageType::INITIALIZATION => &mut counters.initialization,
         MessageType::KEEPALIVE => &mut counters.keepalive,
         MessageType::ADDRESS | MessageType::ADDRESS_WITHDRAW => &mut counters.address,
+        MessageType::CAPABILITY => &mut counters.capability,
         MessageType::LABEL_MAPPING => &mut counters.mapping,
         MessageType::LABEL_REQUEST | MessageType::LABEL_ABORT_REQUEST => &mut counters.request,
         MessageType::LABEL_WITHDRAW => &mut counters.withdraw,

@@ -25,7 +25,8 @@ use wire::ldp::{
     PduWriter, StatusCode,
 };
 
-use crate::{ConnId, SessionState};
+use crate::capabilities::Capabilities;
+use crate::{Config, ConnId, SessionState};
 
 /// How long it may take from the connection to OPERATIONAL.
 const SETUP: Duration = Duration::from_secs(15);
@@ -51,6 +52,9 @@ pub(crate) struct Session {
     /// The hold time agreed on.
     pub(crate) hold: Duration,
     pub(crate) peer_ft: Option<FtSession>,
+    pub(crate) capabilities: Capabilities,
+    /// The longest PDU that we proposed, later agreed on.
+    max_pdu_length: u16,
     pub(crate) up_since: Option<Tick>,
 }
 
@@ -75,7 +79,8 @@ pub(crate) enum Step {
 
 impl Session {
     /// A session on a new connection, INITIALIZED.
-    pub(crate) fn new(now: Tick, conn: ConnId, local: LdpId, keepalive: Duration) -> Self {
+    pub(crate) fn new(now: Tick, conn: ConnId, config: &Config) -> Self {
+        let local = LdpId::platform(config.lsr_id);
         Self {
             conn,
             state: SessionState::Initialized,
@@ -86,8 +91,10 @@ impl Session {
             next_id: 1,
             hold_deadline: now + SETUP,
             keepalive_at: now + SETUP,
-            hold: keepalive,
+            hold: config.keepalive,
             peer_ft: None,
+            capabilities: Capabilities::new(config.capabilities.clone()),
+            max_pdu_length: proposed_length(config.max_pdu_length),
             up_since: None,
         }
     }
@@ -164,16 +171,20 @@ impl Session {
         if theirs.receiver != local {
             return Err(StatusCode::NO_HELLO);
         }
-        let max_pdu_length = match theirs.max_pdu_length {
-            0..=255 => DEFAULT_MAX_PDU_LENGTH,
-            length => length.min(DEFAULT_MAX_PDU_LENGTH),
-        };
-        self.reader.set_max_length(max_pdu_length);
-        self.writer.set_max_length(max_pdu_length);
+        self.max_pdu_length = self.max_pdu_length.min(proposed_length(theirs.max_pdu_length));
+        self.reader.set_max_length(self.max_pdu_length);
+        self.writer.set_max_length(self.max_pdu_length);
+        self.capabilities.begin(theirs);
         self.hold = self.hold.min(theirs.keepalive.duration());
         self.keepalive_at = now + self.hold / KEEPALIVES_PER_HOLD;
         self.peer_ft = theirs.fault_tolerance;
         Ok(())
+    }
+
+    /// How many IPv4 addresses an Address message may have: a PDU's header has 10 octets, a message's 8, and the TLV has 6
+    /// before the addresses.
+    pub(crate) fn addresses_per_message(&self) -> usize {
+        (usize::from(self.max_pdu_length) - 24) / 4
     }
 
     /// Queues a message.
@@ -242,6 +253,15 @@ pub(crate) enum Due {
     Stuck,
     /// Say something.
     KeepAlive,
+}
+
+/// A proposal for the longest PDU, where 255 and less stand for the default (RFC 5036 §3.5.3), and no more than the default
+/// is of use.
+pub(crate) const fn proposed_length(length: u16) -> u16 {
+    match length {
+        256..DEFAULT_MAX_PDU_LENGTH => length,
+        _ => DEFAULT_MAX_PDU_LENGTH,
+    }
 }
 
 /// Whether we open the connection: the greater transport address does (RFC 5036 §2.5.2).

@@ -1,6 +1,7 @@
 //! The speaker: everything that happens comes in here, and what follows from it is polled here.
 
 mod by_hop;
+mod capabilities;
 mod connection;
 mod decide;
 mod discover;
@@ -55,6 +56,8 @@ pub struct Speaker {
     /// FECs that wait for a free label.
     starving: BTreeSet<Fec>,
     recovery: Option<Recovery>,
+    /// FECs whose labels wait for the forwarder's word.
+    awaited: BTreeSet<Fec>,
     /// Neighbors that the operator has shut.
     shut: BTreeSet<Ipv4Addr>,
     /// When an impostor may be told of again.
@@ -85,6 +88,7 @@ impl Speaker {
             touched: BTreeSet::new(),
             starving: BTreeSet::new(),
             recovery: None,
+            awaited: BTreeSet::new(),
             shut: BTreeSet::new(),
             impostor_at: now,
             stopped: false,

@@ -1,11 +1,12 @@
 //! What people are shown.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use contract::{Fec, Label};
 use serde::{Deserialize, Serialize};
-use wire::ldp::LdpId;
+use wire::ldp::{AddressFamily, Capability, LdpId, StatusCode};
 
 use crate::{DownReason, InterfaceId};
 
@@ -26,8 +27,12 @@ pub struct Neighbor {
     pub up_for: Option<Duration>,
     /// The session's hold time that both agreed on.
     pub keepalive: Option<Duration>,
+    /// What the session's two ends can do beyond RFC 5036.
+    pub capabilities: Option<Capabilities>,
     /// Why the last session ended.
     pub last_down: Option<DownReason>,
+    /// The last thing that it notified us of without ending a session.
+    pub last_notified: Option<StatusCode>,
     /// Whether bindings of an earlier session are kept (RFC 3478).
     pub stale: bool,
     /// The addresses that it told.
@@ -53,6 +58,21 @@ pub struct Adjacency {
     pub source: Ipv4Addr,
     /// The hold time that both agreed on; `None`: for ever.
     pub hold: Option<Duration>,
+}
+
+/// What the two ends of a session that is up can do beyond RFC 5036 (RFC 5561).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// What we announced.
+    pub local: BTreeSet<Capability>,
+    /// What the neighbor announced.
+    pub peer: BTreeSet<Capability>,
+    /// What we announced and the neighbor said it does not know.
+    pub unsupported: BTreeSet<Capability>,
+    /// Whether it was told that it has been told all labels (RFC 5919).
+    pub end_of_lib_sent: bool,
+    /// Of which prefixes it said that it has told all labels (RFC 5919).
+    pub end_of_lib_received: BTreeSet<AddressFamily>,
 }
 
 /// A session's states (RFC 5036 §2.5.4).
@@ -122,8 +142,10 @@ pub struct PeerCounters {
     pub received: MessageCounters,
     /// Messages sent, by kind.
     pub sent: MessageCounters,
-    /// PDUs and messages that were refused.
+    /// PDUs, messages and parts of messages that were refused.
     pub malformed: u64,
+    /// Messages of unknown types that said themselves that they may be ignored.
+    pub ignored: u64,
     /// Sessions that became operational.
     pub sessions: u64,
 }
@@ -135,6 +157,8 @@ pub struct MessageCounters {
     pub initialization: u64,
     /// KeepAlive.
     pub keepalive: u64,
+    /// Capability.
+    pub capability: u64,
     /// Address and Address Withdraw.
     pub address: u64,
     /// Label Mapping.

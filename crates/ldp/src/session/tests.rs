@@ -21,7 +21,8 @@ fn initialization() -> Initialization {
 }
 
 fn in_state(state: SessionState) -> Session {
-    let mut session = Session::new(NOW, ConnId(1), LOCAL, KEEPALIVE);
+    let mut session =
+        Session::new(NOW, ConnId(1), &Config { keepalive: KEEPALIVE, ..Config::new(LOCAL.lsr_id) });
     session.state = state;
     if state == Operational {
         session.negotiate(NOW, LOCAL, &initialization()).unwrap();

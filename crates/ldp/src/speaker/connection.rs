@@ -1,6 +1,5 @@
 //! Connections and sessions: opening, accepting, ending (RFC 5036 §2.5).
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use wire::ldp::{
 
 use super::Speaker;
 use crate::peer::{Link, MAX_BACKOFF, MIN_BACKOFF, Peer, RETRY, count};
-use crate::session::{Due, Received, Session, Step};
+use crate::session::{Due, Received, Session, Step, proposed_length};
 use crate::{Action, ConnId, DownReason, Event, Gtsm};
 
 /// How long opening a connection may take.
@@ -68,7 +67,7 @@ impl Speaker {
         if !matches!(peer.link, Link::Connecting(opening, _) if opening == conn) {
             return;
         }
-        peer.link = Link::Session(Box::new(Session::new(now, conn, self.local, self.config.keepalive)));
+        peer.link = Link::Session(Box::new(Session::new(now, conn, &self.config)));
         peer.send(Body::Initialization(initialization));
         if let Some(session) = peer.session_mut() {
             session.opened();
@@ -116,7 +115,7 @@ impl Speaker {
             self.refuse(conn);
             return;
         }
-        peer.link = Link::Session(Box::new(Session::new(now, conn, self.local, self.config.keepalive)));
+        peer.link = Link::Session(Box::new(Session::new(now, conn, &self.config)));
         self.conns.insert(conn, id);
         self.require_gtsm(id, conn);
         self.stream(now, conn, octets);
@@ -144,14 +143,14 @@ impl Speaker {
             keepalive: KeepaliveTime(NonZeroU16::new(seconds).unwrap_or(NonZeroU16::MIN)),
             advertisement: Advertisement::DownstreamUnsolicited,
             path_vector_limit: None,
-            max_pdu_length: DEFAULT_MAX_PDU_LENGTH,
+            max_pdu_length: proposed_length(self.config.max_pdu_length),
             receiver,
             fault_tolerance: Some(FtSession {
                 flags: FtSession::LEARN_FROM_NETWORK,
                 reconnect: self.config.reconnect.into(),
                 recovery: self.recovery_left(now, receiver).into(),
             }),
-            capabilities: BTreeSet::new(),
+            capabilities: self.config.capabilities.clone(),
             unknown: Vec::new(),
             unsupported: Vec::new(),
         }
@@ -189,36 +188,64 @@ impl Speaker {
             return;
         }
         for message in pdu.messages {
-            let local = self.local;
             let Some(peer) = self.peers.get_mut(&id) else { return };
-            let Some(session) = peer.session_mut().filter(|session| session.conn == conn) else { return };
-            match message {
-                Err(error) => self.refuse_octets(now, id, error.to_status()),
-                Ok(Incoming::Ignored(..)) => {}
-                Ok(Incoming::Message(message)) => {
-                    let (name, kind) = (message.id, message.body.kind());
-                    let step = session.step(now, local, message);
-                    count(&mut peer.counters.received, kind);
-                    let about = |code| Status { message: Some((name, kind)), ..Status::new(code) };
-                    match step {
-                        Step::Done => {}
-                        Step::Answer => {
-                            let initialization = self.initialization(now, id);
-                            if let Some(peer) = self.peers.get_mut(&id) {
-                                peer.send(Body::Initialization(initialization));
-                                peer.send(Body::KeepAlive);
-                            }
-                        }
-                        Step::Acknowledge => peer.send(Body::KeepAlive),
-                        Step::Up => self.session_up(now, id),
-                        Step::Pass(message) => self.label_message(now, id, message),
-                        Step::Reject(code) => {
-                            self.end_session(now, id, DownReason::Local(code), Some(about(code)));
-                        }
-                        Step::Ended(code) => self.end_session(now, id, DownReason::Peer(code), None),
-                    }
-                }
+            if peer.session().is_none_or(|session| session.conn != conn) {
+                return;
             }
+            match message {
+                Err(error) => self.refuse_message(now, id, error.to_status()),
+                Ok(Incoming::Ignored(..)) => peer.counters.ignored += 1,
+                Ok(Incoming::Message(message)) => self.message(now, id, message),
+            }
+        }
+    }
+
+    fn message(&mut self, now: Tick, id: LdpId, message: Message) {
+        let local = self.local;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(session) = peer.session_mut() else { return };
+        let (name, kind) = (message.id, message.body.kind());
+        let step = session.step(now, local, message);
+        count(&mut peer.counters.received, kind);
+        match step {
+            Step::Done => {}
+            Step::Answer => {
+                let initialization = self.initialization(now, id);
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.send(Body::Initialization(initialization));
+                    peer.send(Body::KeepAlive);
+                }
+                self.refuse_capabilities(id, name, kind);
+            }
+            Step::Acknowledge => {
+                peer.send(Body::KeepAlive);
+                self.refuse_capabilities(id, name, kind);
+            }
+            Step::Up => self.session_up(now, id),
+            Step::Pass(message) => self.label_message(now, id, message),
+            Step::Reject(code) => {
+                let about = Status { message: Some((name, kind)), ..Status::new(code) };
+                self.end_session(now, id, DownReason::Local(code), Some(about));
+            }
+            Step::Ended(code) => {
+                // RFC 5036 §2.5.4: a Shutdown is answered with one.
+                if code == StatusCode::SHUTDOWN {
+                    let about = Status { message: Some((name, kind)), ..Status::new(code) };
+                    peer.send(Body::Notification(Notification::new(about)));
+                }
+                self.end_session(now, id, DownReason::Peer(code), None);
+            }
+        }
+    }
+
+    /// Answers a message that was refused. While the session is not up nothing but the expected messages may come (RFC 5036
+    /// §2.5.4), so that it ends whether or not the error is fatal in itself.
+    fn refuse_message(&mut self, now: Tick, id: LdpId, status: Status) {
+        self.refuse_octets(now, id, status);
+        let setting_up = |peer: &Peer| peer.session().is_some_and(|session| !session.is_operational());
+        if !status.fatal && self.peers.get(&id).is_some_and(setting_up) {
+            let shutdown = Status { message: status.message, ..Status::new(StatusCode::SHUTDOWN) };
+            self.end_session(now, id, DownReason::Local(StatusCode::SHUTDOWN), Some(shutdown));
         }
     }
 
@@ -226,11 +253,11 @@ impl Speaker {
     /// (RFC 5036 §3.5.1.1).
     fn refuse_octets(&mut self, now: Tick, id: LdpId, status: Status) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.counters.malformed += 1;
         if status.fatal {
+            peer.counters.malformed += 1;
             self.end_session(now, id, DownReason::Local(status.code), Some(status));
         } else {
-            peer.send(Body::Notification(Notification::new(status)));
+            peer.refuse(status);
         }
     }
 
@@ -308,6 +335,7 @@ impl Speaker {
         let ids: Vec<LdpId> = self.peers.keys().copied().collect();
         for id in ids {
             self.advertise(id);
+            self.tell_end(id);
             let Some(session) = self.peers.get_mut(&id).and_then(Peer::session_mut) else { continue };
             let conn = session.conn;
             if session.outstanding() > self.config.limits.outbound {

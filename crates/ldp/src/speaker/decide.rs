@@ -306,7 +306,9 @@ impl Speaker {
             let preserved = entry.preserved.take();
             entry.label = preserved.or_else(|| self.labels.allocate(fec));
             entry.installed = false;
-            if entry.label.is_none() && self.starving.insert(fec) {
+            if entry.label.is_some() {
+                self.awaited.insert(fec);
+            } else if self.starving.insert(fec) {
                 self.events.push_back(Event::NoFreeLabel { fec });
             }
             if preserved.is_some() {

@@ -13,13 +13,11 @@ use wire::ldp::{
 use super::Speaker;
 use crate::discovery::Heard;
 use crate::peer::{Link, MIN_BACKOFF, Peer};
-use crate::session::is_active;
+use crate::session::{Session, is_active};
 use crate::{Action, DownReason, Event, InterfaceId};
 
 /// How often it is said that another LSR has this one's name.
 const IMPOSTOR_INTERVAL: Duration = Duration::from_secs(60);
-/// Addresses in one message: far below what a PDU holds.
-const ADDRESSES_PER_MESSAGE: usize = 256;
 
 impl Speaker {
     pub(super) fn hello(&mut self, now: Tick, interface: InterfaceId, source: Ipv4Addr, octets: &[u8]) {
@@ -151,10 +149,11 @@ impl Speaker {
         let gone: Vec<Ipv4Addr> = before.difference(&after).copied().collect();
         let new: Vec<Ipv4Addr> = after.difference(before).copied().collect();
         for peer in self.peers.values_mut().filter(|peer| peer.is_operational()) {
-            for some in gone.chunks(ADDRESSES_PER_MESSAGE) {
+            let most = peer.session().map_or(1, Session::addresses_per_message);
+            for some in gone.chunks(most) {
                 peer.send(Body::AddressWithdraw(Addresses::V4(some.to_vec())));
             }
-            for some in new.chunks(ADDRESSES_PER_MESSAGE) {
+            for some in new.chunks(most) {
                 peer.send(Body::Address(Addresses::V4(some.to_vec())));
             }
         }
@@ -166,7 +165,8 @@ impl Speaker {
         let addresses: Vec<Ipv4Addr> =
             self.discovery.addresses().collect::<BTreeSet<_>>().into_iter().collect();
         if let Some(peer) = self.peers.get_mut(&id) {
-            for some in addresses.chunks(ADDRESSES_PER_MESSAGE) {
+            let most = peer.session().map_or(1, Session::addresses_per_message);
+            for some in addresses.chunks(most) {
                 peer.send(Body::Address(Addresses::V4(some.to_vec())));
             }
         }

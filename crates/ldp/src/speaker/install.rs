@@ -21,6 +21,11 @@ impl Speaker {
     pub(super) fn installed(&mut self, now: Tick, fec: Fec, label: Label, installation: Installation) {
         let Some(entry) = self.fecs.get_mut(&fec).filter(|entry| entry.label == Some(label)) else { return };
         let before = std::mem::replace(&mut entry.installed, installation == Installation::Held);
+        if installation == Installation::Awaited {
+            self.awaited.insert(fec);
+        } else {
+            self.awaited.remove(&fec);
+        }
         match installation {
             Installation::Held if !before => self.tell_all(fec),
             // Who was told must stop, and is asked to release this label: it could not be told it again meanwhile. Another
@@ -37,6 +42,7 @@ impl Speaker {
 
     /// A label is its FEC's no more.
     pub(super) fn retire(&mut self, now: Tick, fec: Fec, label: Label) {
+        self.awaited.remove(&fec);
         self.events.push_back(Event::Retired { fec, label });
         self.unsay(fec, label, |_| true);
         self.labels.retire(now, label);

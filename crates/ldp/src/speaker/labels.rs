@@ -18,6 +18,9 @@ use crate::{Event, Owner};
 impl Speaker {
     /// A message of an operational session.
     pub(super) fn label_message(&mut self, now: Tick, id: LdpId, message: Message) {
+        if self.refuses_typed_wildcard(id, message.id, &message.body) {
+            return;
+        }
         match message.body {
             Body::Address(Addresses::V4(addresses)) => {
                 let limit = self.config.limits.addresses_per_peer;
@@ -49,12 +52,11 @@ impl Speaker {
             Body::LabelRelease(release) => self.label_release(now, id, &release),
             Body::LabelRequest(request) => self.label_request(id, message.id, &request),
             Body::LabelAbortRequest(abort) => self.label_abort_request(id, &abort),
-            // IPv6 addresses are of no use to IPv4 next hops; an advisory notification asks for nothing; capabilities
-            // are not changed by who was not told that they may be (RFC 5561 §9); the others do not come here.
-            Body::Capability(_)
-            | Body::Address(Addresses::V6(_))
+            Body::Notification(notification) => self.notified(id, &notification),
+            Body::Capability(change) => self.capability_change(id, message.id, change),
+            // IPv6 addresses are of no use to IPv4 next hops; the others do not come here.
+            Body::Address(Addresses::V6(_))
             | Body::AddressWithdraw(Addresses::V6(_))
-            | Body::Notification(_)
             | Body::Hello(_)
             | Body::Initialization(_)
             | Body::KeepAlive => {}

@@ -8,7 +8,9 @@ use super::Speaker;
 use crate::bindings::Binding;
 use crate::peer::{Link, Peer};
 use crate::session::Session;
-use crate::{Adjacency, Counters, LdpId, LibEntry, Neighbor, Received, Sent, SentState, SessionState};
+use crate::{
+    Adjacency, Capabilities, Counters, LdpId, LibEntry, Neighbor, Received, Sent, SentState, SessionState,
+};
 
 impl Speaker {
     /// All neighbors, by LDP identifier.
@@ -35,7 +37,9 @@ impl Speaker {
             active: peer.active,
             up_for: operational.and_then(|session| session.up_since).map(|since| now.since(since)),
             keepalive: operational.map(|session: &Session| session.hold),
+            capabilities: operational.map(|session| capabilities(&session.capabilities)),
             last_down: peer.last_down,
+            last_notified: peer.last_notified,
             stale: peer.stale.is_some(),
             addresses: peer.addresses.keys().copied().collect(),
             received: peer.received.len(),
@@ -96,5 +100,15 @@ impl Speaker {
     /// What was counted with no peer.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+}
+
+fn capabilities(of: &crate::capabilities::Capabilities) -> Capabilities {
+    Capabilities {
+        local: of.local.clone(),
+        peer: of.peer.clone(),
+        unsupported: of.unsupported.clone(),
+        end_of_lib_sent: of.end_told,
+        end_of_lib_received: of.end_heard.clone(),
     }
 }

@@ -11,10 +11,10 @@ use ldp::{
     Action, Config, ConnId, Event, FecState, Installation, InterfaceId, LdpId, NextHop, Role, Speaker,
 };
 use wire::ldp::{
-    AddressFamily, Addresses, Body, Capability, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession, Hello, HoldTime,
-    Incoming, Initialization, KeepaliveTime, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest,
-    LabelWithdraw, Message, MessageId, Milliseconds, Notification, PduReader, PduWriter, RequestFec, Status,
-    StatusCode, TransportPreference,
+    AddressFamily, Addresses, Body, Capability, CapabilityChange, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession,
+    Hello, HoldTime, Incoming, Initialization, KeepaliveTime, LabelAbortRequest, LabelMapping, LabelRelease,
+    LabelRequest, LabelWithdraw, Message, MessageId, Milliseconds, Notification, PduReader, PduWriter,
+    RequestFec, Status, StatusCode, TransportPreference,
 };
 
 const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 4);
@@ -263,6 +263,11 @@ impl Driver<'_> {
             _ => FecTlv::from(fec(c).0),
         };
         let body = match kind % 12 {
+            0 if d == 255 => Body::Notification(Notification::end_of_lib(AddressFamily::Ipv4)),
+            0 if d > 200 => Body::Capability(CapabilityChange {
+                changes: Capability::ALL.into_iter().map(|capability| (capability, c % 2 > 0)).collect(),
+                ..CapabilityChange::default()
+            }),
             0 => Body::Notification(Notification::new(Status::new(StatusCode::new(u32::from(c))))),
             1 => self.initialization(),
             2 => Body::KeepAlive,

@@ -1,7 +1,8 @@
 //! tshark as an independent reader of what a running lab sends on its backbone: labels, S bit, TTLs, traffic class and
-//! checksums of packets both ways, and every LDP PDU of a session that comes up again.
+//! checksums of packets both ways, and every LDP PDU of a session that comes up again; and of LDP messages of each kind.
 
 mod lab;
+mod messages;
 
 use std::path::Path;
 use std::process::Command;
@@ -22,10 +23,7 @@ const LABELLED: [&str; 8] = [
 
 #[test]
 fn tshark_reads_what_the_backbone_carries() {
-    if Command::new("tshark").arg("--version").output().is_err() {
-        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(!ci, "tshark is not installed");
-        eprintln!("NOT RUN: tshark is not installed (on Debian: apt-get install tshark)");
+    if !installed() {
         return;
     }
     let lab = Lab::up();
@@ -48,6 +46,17 @@ fn tshark_reads_what_the_backbone_carries() {
     labelled(&lab, &file);
     ldp(&file);
     lab.down();
+}
+
+/// Whether tshark is there, as it must be in CI.
+fn installed() -> bool {
+    if Command::new("tshark").arg("--version").output().is_ok() {
+        return true;
+    }
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!ci, "tshark is not installed");
+    eprintln!("NOT RUN: tshark is not installed (on Debian: apt-get install tshark)");
+    false
 }
 
 /// Ends the control process of the node that this is run at.
