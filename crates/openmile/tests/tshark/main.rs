@@ -102,13 +102,14 @@ fn labelled(lab: &Lab, file: &Path) {
 
 /// The PDUs of a session that ends and comes up again.
 fn ldp(file: &Path) {
-    // RFC 5036 §3.5: Hello, Initialization, KeepAlive, Address, Label Mapping.
+    // RFC 5036 §3.5: Hello, Initialization, KeepAlive, Address, Label Mapping, and the Notification that is End-of-LIB.
     for (name, message) in [
         ("Hello", "0x0100"),
         ("Init", "0x0200"),
         ("KeepAlive", "0x0201"),
         ("Address", "0x0300"),
         ("Mapping", "0x0400"),
+        ("Notification", "0x0001"),
     ] {
         let from_both = ["10.0.3.1", "10.0.3.2", "10.255.0.2", "10.255.0.4"].map(|source| {
             let filter = format!("ldp.msg.type == {message} && ip.src == {source}");
@@ -117,6 +118,8 @@ fn ldp(file: &Path) {
         assert_eq!(from_both.iter().sum::<usize>(), 2, "{name} from both sides: {from_both:?}");
     }
     // 0x600000 is Wireshark's severity "warning".
-    let marked = "ldp && (_ws.malformed || _ws.expert.severity >= 0x600000)";
+    // Of End-of-LIB see `messages`.
+    let marked =
+        "ldp && (_ws.malformed || _ws.expert.severity >= 0x600000) && !(ldp.msg.tlv.status.data == 0x2f)";
     assert_eq!(tshark(file, marked, &["frame.number", "_ws.expert.message"]), Vec::<Vec<String>>::new());
 }
