@@ -281,7 +281,7 @@ fn a_request_of_all_is_answered_with_all() {
 
 #[test]
 fn a_typed_withdraw_and_a_typed_release_are_of_all_prefixes_of_the_family() {
-    let mut bench = Bench::new(|_| {});
+    let mut bench = Bench::new(|config| config.label_hold = Duration::from_secs(1));
     let conn = session(&mut bench, 2, initialization(&[TypedWildcardFec]));
     let v6 = Fec("2001:db8::1/128".parse().unwrap());
     bench.say(conn, 2, &[mapping(fec(1), label(501)), mapping(fec(2), label(502)), mapping(v6, label(501))]);
@@ -300,8 +300,10 @@ fn a_typed_withdraw_and_a_typed_release_are_of_all_prefixes_of_the_family() {
     // What it gives back of ours is free once it has rested.
     bench.call(|speaker, now| speaker.handle_egress(now, fec(7), true));
     bench.call(|speaker, now| speaker.handle_egress(now, fec(7), false));
+    bench.pass(Duration::from_secs(2), &[2]);
     assert!(!bench.events.contains(&ldp::Event::Freed { label: label(16) }));
     bench.say(conn, 2, &[release]);
+    bench.pass(Duration::from_secs(2), &[2]);
     assert!(bench.events.contains(&ldp::Event::Freed { label: label(16) }), "{:?}", bench.events);
 }
 
