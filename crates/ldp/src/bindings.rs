@@ -1,10 +1,12 @@
 //! The bindings received from one peer, by FEC and by label.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use contract::{Fec, Label};
 
 use crate::Owner;
+use crate::distribution::Attributes;
 
 /// A binding received.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Binding {
 pub(crate) struct Bindings {
     by_fec: BTreeMap<Fec, Binding>,
     by_label: BTreeSet<(Label, Fec)>,
+    /// The LSRs along the LSPs, where loops are looked for and the peer says them.
+    paths: BTreeMap<Fec, Box<[Ipv4Addr]>>,
 }
 
 impl Bindings {
@@ -53,8 +57,23 @@ impl Bindings {
         self.by_label.insert((binding.label, fec));
     }
 
+    /// The way of a FEC's LSP.
+    pub(crate) fn set_path(&mut self, fec: Fec, path: Option<Box<[Ipv4Addr]>>) {
+        match path {
+            Some(path) => drop(self.paths.insert(fec, path)),
+            None => drop(self.paths.remove(&fec)),
+        }
+    }
+
+    /// What the peer said with a FEC's label.
+    pub(crate) fn attributes(&self, fec: Fec) -> Attributes {
+        let hop_count = self.by_fec.get(&fec).and_then(|binding| binding.hop_count);
+        Attributes { hop_count, path: self.paths.get(&fec).cloned() }
+    }
+
     pub(crate) fn remove(&mut self, fec: Fec) -> Option<Binding> {
         let binding = self.by_fec.remove(&fec)?;
+        self.paths.remove(&fec);
         self.by_label.remove(&(binding.label, fec));
         Some(binding)
     }
@@ -70,10 +89,11 @@ impl Bindings {
 
     /// Forgets what is of an earlier session.
     pub(crate) fn forget_stale(&mut self) {
-        let by_label = &mut self.by_label;
+        let (by_label, paths) = (&mut self.by_label, &mut self.paths);
         self.by_fec.retain(|&fec, binding| {
             if binding.stale {
                 by_label.remove(&(binding.label, fec));
+                paths.remove(&fec);
             }
             !binding.stale
         });
@@ -88,4 +108,5 @@ impl Bindings {
 }
 
 /// The least FEC of all.
-const FIRST: Fec = Fec(ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::UNSPECIFIED, 0)));
+pub(crate) const FIRST: Fec =
+    Fec(ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::UNSPECIFIED, 0)));

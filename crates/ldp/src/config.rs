@@ -8,7 +8,7 @@ use std::time::Duration;
 use contract::{Fec, Label};
 use wire::ldp::{Capability, DEFAULT_MAX_PDU_LENGTH};
 
-use crate::{Neighbors, Owner};
+use crate::{Distribution, Neighbors, Owner};
 
 /// What a speaker is told at start. [`Config::new`] has the defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +58,8 @@ pub struct Config {
     /// Whose FECs are: told with each of their labels. A label that a peer says is another's is not used; one that is
     /// said to be nobody's is.
     pub owners: BTreeMap<Fec, Owner>,
+    /// How labels are distributed.
+    pub distribution: Distribution,
     /// How long a label stays unused after the last peer released it.
     pub label_hold: Duration,
     /// What bounds memory.
@@ -119,6 +121,7 @@ impl Config {
             max_pdu_length: DEFAULT_MAX_PDU_LENGTH,
             neighbors: Neighbors::default(),
             owners: BTreeMap::new(),
+            distribution: Distribution::default(),
             label_hold: Duration::from_secs(30),
             limits: Limits::default(),
         }

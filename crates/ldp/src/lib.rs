@@ -13,23 +13,27 @@
 //! A label goes out to peers only when control says that the forwarder holds its entry (`handle_installed`), and is taken
 //! back before the entry goes (`Event::Retired`, `Event::Freed`).
 //!
-//! Downstream unsolicited, liberal retention, ordered control; LDP over IPv4; only host prefixes (/32) are switched, and
+//! By default downstream unsolicited, liberal retention, ordered control ([`Distribution`] has the others); LDP over IPv4; only host prefixes (/32) are switched, and
 //! only with real labels.
 
 mod bindings;
 mod capabilities;
 mod config;
+mod deadlines;
 mod discovery;
+mod distribution;
 mod io;
 mod label_space;
 mod owner;
 mod peer;
 mod policy;
+mod requests;
 mod session;
 mod speaker;
 mod view;
 
 pub use config::{Config, Limits};
+pub use distribution::{Control, Distribution, LoopDetection, Retention};
 pub use io::{
     Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Role,
 };
@@ -40,4 +44,4 @@ pub use view::{
     Adjacency, Capabilities, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent,
     SentState, SessionState,
 };
-pub use wire::ldp::{AddressFamily, Capability, LdpId, StatusCode};
+pub use wire::ldp::{AddressFamily, Advertisement, Capability, LdpId, StatusCode};

@@ -8,6 +8,8 @@ use contract::{Fec, Label, Tick};
 use wire::ldp::{Body, LabelRelease, MessageId, MessageType, Notification, Status, StatusCode};
 
 use crate::bindings::Bindings;
+use crate::distribution::Attributes;
+use crate::requests::Requests;
 use crate::session::Session;
 use crate::{ConnId, DownReason, MessageCounters, Password, PeerCounters};
 
@@ -40,8 +42,12 @@ pub(crate) struct Peer {
     pub(crate) answers: Vec<LabelRelease>,
     /// FECs of which it may have to be told something.
     pub(crate) dirty: BTreeSet<Fec>,
-    /// Requests that have not been answered.
-    pub(crate) requests: BTreeMap<Fec, MessageId>,
+    /// Its requests that have not been answered.
+    pub(crate) requests: BTreeMap<Fec, Pending>,
+    /// Whether it was told that there is no label for a request of its.
+    pub(crate) lacked_label: bool,
+    /// What it is asked for.
+    pub(crate) asks: Requests,
     pub(crate) stale: Option<Stale>,
     pub(crate) last_down: Option<DownReason>,
     /// The last advisory notification that it sent.
@@ -69,6 +75,15 @@ pub(crate) enum Link {
 pub(crate) struct Told {
     pub(crate) label: Label,
     pub(crate) hop_count: Option<u8>,
+    /// Which of the FEC's attributes went with it: how often those had changed.
+    pub(crate) revision: u32,
+}
+
+/// A request of the peer's.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) name: MessageId,
+    pub(crate) attributes: Attributes,
 }
 
 /// What was kept of a session that was lost (RFC 3478 §3.3).
@@ -106,6 +121,8 @@ impl Peer {
             answers: Vec::new(),
             dirty: BTreeSet::new(),
             requests: BTreeMap::new(),
+            lacked_label: false,
+            asks: Requests::default(),
             stale: None,
             last_down: None,
             last_notified: None,
@@ -138,12 +155,15 @@ impl Peer {
         self.is_operational() || self.stale.is_some()
     }
 
-    /// Sends a message, if there is a session.
-    pub(crate) fn send(&mut self, body: Body) {
+    /// Whether labels are told only when asked for.
+    pub(crate) fn on_demand(&self) -> bool {
+        self.session().is_some_and(|session| session.on_demand)
+    }
+
+    /// Sends a message, if there is a session; its name.
+    pub(crate) fn send(&mut self, body: Body) -> Option<MessageId> {
         count(&mut self.counters.sent, body.kind());
-        if let Some(session) = self.session_mut() {
-            session.send(body);
-        }
+        self.session_mut().map(|session| session.send(body))
     }
 
     /// Says that something was not taken; the session goes on.
@@ -161,6 +181,8 @@ impl Peer {
         self.answers.clear();
         self.dirty.clear();
         self.requests.clear();
+        self.lacked_label = false;
+        self.asks = Requests::default();
     }
 
     /// What it was told of a FEC, whether or not it gave it back, and whether it did.

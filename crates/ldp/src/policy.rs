@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use contract::Fec;
 use ipnet::IpNet;
+use wire::ldp::Advertisement;
 
 /// Who may be a neighbor, by LSR-id.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +25,9 @@ pub struct NeighborPolicy {
     pub password: Option<Password>,
     /// Whether segments that came through a router are refused (RFC 6720).
     pub gtsm: Gtsm,
+    /// Whether labels are told of their own accord or when asked for (RFC 5036 §2.6.3): on demand if both ends say so,
+    /// else unsolicited (§3.5.3).
+    pub advertisement: Advertisement,
     /// FECs whose labels from it are used.
     pub accept: FecFilter,
     /// FECs that it is told labels of.
@@ -91,6 +95,7 @@ impl Default for NeighborPolicy {
             shut: false,
             password: None,
             gtsm: Gtsm::Negotiated,
+            advertisement: Advertisement::DownstreamUnsolicited,
             accept: FecFilter::All,
             advertise: FecFilter::All,
             max_bindings: None,

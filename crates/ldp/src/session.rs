@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{
-    Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Initialization, LdpId, Message, MessageId, Pdu, PduReader,
-    PduWriter, StatusCode,
+    Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Initialization, LdpId, Message, MessageId, Pdu,
+    PduReader, PduWriter, StatusCode,
 };
 
 use crate::capabilities::Capabilities;
@@ -56,6 +56,10 @@ pub(crate) struct Session {
     /// The longest PDU that we proposed, later agreed on.
     max_pdu_length: u16,
     pub(crate) up_since: Option<Tick>,
+    /// How we propose to distribute labels.
+    pub(crate) advertisement: Advertisement,
+    /// Both do so on demand.
+    pub(crate) on_demand: bool,
 }
 
 /// What a message means for the session.
@@ -79,7 +83,7 @@ pub(crate) enum Step {
 
 impl Session {
     /// A session on a new connection, INITIALIZED.
-    pub(crate) fn new(now: Tick, conn: ConnId, config: &Config) -> Self {
+    pub(crate) fn new(now: Tick, conn: ConnId, config: &Config, advertisement: Advertisement) -> Self {
         let local = LdpId::platform(config.lsr_id);
         Self {
             conn,
@@ -96,6 +100,8 @@ impl Session {
             capabilities: Capabilities::new(config.capabilities.clone()),
             max_pdu_length: proposed_length(config.max_pdu_length),
             up_since: None,
+            advertisement,
+            on_demand: false,
         }
     }
 
@@ -165,8 +171,8 @@ impl Session {
         }
     }
 
-    /// RFC 5036 §2.5.3, §3.5.3. Of the advertisement modes downstream unsolicited wins on such links, so that either
-    /// proposal will do; the path vector limit matters only to loop detection, which is off.
+    /// RFC 5036 §2.5.3, §3.5.3. Of two different advertisement modes downstream unsolicited wins on such links, so that
+    /// either proposal will do; so will any path vector limit, since each end keeps to its own.
     fn negotiate(&mut self, now: Tick, local: LdpId, theirs: &Initialization) -> Result<(), StatusCode> {
         if theirs.receiver != local {
             return Err(StatusCode::NO_HELLO);
@@ -178,6 +184,8 @@ impl Session {
         self.hold = self.hold.min(theirs.keepalive.duration());
         self.keepalive_at = now + self.hold / KEEPALIVES_PER_HOLD;
         self.peer_ft = theirs.fault_tolerance;
+        let on_demand = Advertisement::DownstreamOnDemand;
+        self.on_demand = self.advertisement == on_demand && theirs.advertisement == on_demand;
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! The speaker: everything that happens comes in here, and what follows from it is polled here.
 
+mod advertise;
 mod by_hop;
 mod capabilities;
 mod connection;
 mod decide;
+mod demand;
 mod discover;
 mod install;
 mod labels;
@@ -18,13 +20,14 @@ use contract::{Fec, Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
 use wire::ldp::{LdpId, MessageId, StatusCode};
 
+use crate::deadlines::Deadlines;
 use crate::discovery::Discovery;
 use crate::label_space::LabelSpace;
 use crate::peer::Peer;
 use crate::{Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop, Owner};
 use by_hop::ByHop;
 use connection::Pending;
-use decide::{FecEntry, Kept};
+use decide::FecEntry;
 use restart::Recovery;
 
 /// An LDP speaker without I/O: `handle_*` in, `poll_*` out.
@@ -49,7 +52,11 @@ pub struct Speaker {
     /// Who told which address.
     stations: BTreeSet<(Ipv4Addr, LdpId)>,
     /// FECs that are on the way that they had before until their new one is complete.
-    kept: Kept,
+    kept: Deadlines<Fec>,
+    /// Labels that are asked for again then.
+    deferred: Deadlines<(LdpId, Fec)>,
+    /// Whether a session ever was downstream on demand.
+    any_on_demand: bool,
     labels: LabelSpace,
     /// FECs to be decided again before the handler returns.
     touched: BTreeSet<Fec>,
@@ -83,7 +90,9 @@ impl Speaker {
             resolved: BTreeSet::new(),
             by_hop: ByHop::default(),
             stations: BTreeSet::new(),
-            kept: Kept::default(),
+            kept: Deadlines::default(),
+            deferred: Deadlines::default(),
+            any_on_demand: false,
             labels: LabelSpace::new(&config.label_range, config.first_label, config.label_hold),
             touched: BTreeSet::new(),
             starving: BTreeSet::new(),
@@ -247,10 +256,12 @@ impl Speaker {
         self.connection_timeouts(now);
         self.stale_timeouts(now);
         self.kept_timeouts(now);
+        self.deferred_timeouts(now);
         let free = self.labels.handle_timeout(now);
         self.tell_freed();
-        for _ in 0..free {
-            self.touched.extend(self.starving.pop_first());
+        self.touched.extend((0..free).map_while(|_| self.starving.pop_first()));
+        if free > 0 {
+            self.tell_resources();
         }
         self.recovery_timeout(now);
         self.settle(now);
@@ -278,6 +289,7 @@ impl Speaker {
             self.labels.poll_timeout(),
             self.recovery.as_ref().map(Recovery::deadline),
             self.kept.poll_timeout(),
+            self.deferred.poll_timeout(),
             // There is more to decide: at once.
             (!self.by_hop.is_settled()).then_some(Tick(0)),
         ];

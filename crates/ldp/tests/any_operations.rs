@@ -18,12 +18,13 @@ proptest! {
 fn operations_go_as_far_as_switching() {
     let mut state = 1u64;
     let mut total = operations::Reached::default();
-    for _ in 0..200 {
+    for run in 0..200 {
         let octets: Vec<u8> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 56) as u8
         })
-        .take(600)
+        // How labels are distributed follows from the length.
+        .take(584 + run % 32)
         .collect();
         let reached = operations::drive(&octets);
         total.sessions += reached.sessions;

@@ -4,7 +4,7 @@ mod sim;
 
 use std::time::Duration;
 
-use ldp::{DownReason, Event, StatusCode};
+use ldp::{Advertisement, Control, DownReason, Event, LoopDetection, Retention, StatusCode};
 use sim::{Random, World, fec};
 
 const QUIET: Duration = Duration::from_secs(150);
@@ -260,6 +260,7 @@ fn any_history(seed: u64) {
         // Seldom all at once, so that other things happen in between.
         node.config.limits.decisions = [1, 2, 1024][choice.below(3)];
     }
+    any_modes(&mut world, &mut choice);
     world.start_all();
     world.hello_loss_percent = choice.below(30);
     for _ in 0..40 {
@@ -287,6 +288,27 @@ fn any_history(seed: u64) {
     let told: Vec<usize> = (0..nodes).map(|node| fecs_told(&world, node)).collect();
     world.run(Duration::from_secs(100));
     assert_eq!(told, (0..nodes).map(|node| fecs_told(&world, node)).collect::<Vec<_>>(), "it is quiet");
+}
+
+/// Every other world distributes labels as this LSR does by default; in the rest each node does in its own way.
+fn any_modes(world: &mut World, choice: &mut Random) {
+    if choice.below(2) == 0 {
+        return;
+    }
+    world.independent = choice.below(2) == 0;
+    for node in &mut world.nodes {
+        let distribution = &mut node.config.distribution;
+        distribution.loop_detection = (choice.below(2) == 0).then(LoopDetection::default);
+        if world.independent && choice.below(2) == 0 {
+            distribution.control = Control::Independent;
+        }
+        if choice.below(2) == 0 {
+            distribution.retention = Retention::Conservative;
+        }
+        for policy in node.config.neighbors.others.iter_mut().filter(|_| choice.below(3) > 0) {
+            policy.advertisement = Advertisement::DownstreamOnDemand;
+        }
+    }
 }
 
 fn disturb(world: &mut World, choice: &mut Random, restarts: bool) {

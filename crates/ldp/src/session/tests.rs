@@ -21,8 +21,8 @@ fn initialization() -> Initialization {
 }
 
 fn in_state(state: SessionState) -> Session {
-    let mut session =
-        Session::new(NOW, ConnId(1), &Config { keepalive: KEEPALIVE, ..Config::new(LOCAL.lsr_id) });
+    let config = Config { keepalive: KEEPALIVE, ..Config::new(LOCAL.lsr_id) };
+    let mut session = Session::new(NOW, ConnId(1), &config, Advertisement::DownstreamOnDemand);
     session.state = state;
     if state == Operational {
         session.negotiate(NOW, LOCAL, &initialization()).unwrap();
@@ -116,6 +116,22 @@ fn parameters_are_negotiated_down() {
         session.negotiate(NOW, LOCAL, &Initialization { keepalive, ..initialization() }).unwrap();
         assert_eq!(session.hold, Duration::from_secs(agreed));
         assert_eq!(session.keepalive_at, NOW + Duration::from_secs(agreed) / 3);
+    }
+}
+
+#[test]
+fn labels_go_on_demand_if_both_say_so() {
+    use Advertisement::{DownstreamOnDemand, DownstreamUnsolicited};
+    for (ours, theirs, agreed) in [
+        (DownstreamUnsolicited, DownstreamUnsolicited, false),
+        (DownstreamUnsolicited, DownstreamOnDemand, false),
+        (DownstreamOnDemand, DownstreamUnsolicited, false),
+        (DownstreamOnDemand, DownstreamOnDemand, true),
+    ] {
+        let mut session = in_state(Initialized);
+        session.advertisement = ours;
+        session.negotiate(NOW, LOCAL, &Initialization { advertisement: theirs, ..initialization() }).unwrap();
+        assert_eq!(session.on_demand, agreed, "{ours:?} and {theirs:?}");
     }
 }
 

@@ -66,8 +66,11 @@ impl Speaker {
             }
             (StatusCode::END_OF_LIB, Some(FecTlv::TypedWildcard(family))) => {
                 session.capabilities.end_heard.insert(*family);
-                // All that it has not told again by now it has not preserved (RFC 5919 §1, RFC 3478 §3.3.1).
-                if *family == AddressFamily::Ipv4 && matches!(stale, Some(Stale::Recovering(_))) {
+                // All that it has not told again by now it has not preserved (RFC 5919 §1, RFC 3478 §3.3.1); on demand it
+                // tells what it is asked for.
+                let tells_all = !session.on_demand;
+                if tells_all && *family == AddressFamily::Ipv4 && matches!(stale, Some(Stale::Recovering(_)))
+                {
                     self.flush_stale(id);
                 }
             }

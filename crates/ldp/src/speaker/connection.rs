@@ -63,11 +63,12 @@ impl Speaker {
     pub(super) fn connected(&mut self, now: Tick, conn: ConnId) {
         let Some(&id) = self.conns.get(&conn) else { return };
         let initialization = self.initialization(now, id);
+        let session = self.new_session(now, conn, id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if !matches!(peer.link, Link::Connecting(opening, _) if opening == conn) {
             return;
         }
-        peer.link = Link::Session(Box::new(Session::new(now, conn, &self.config)));
+        peer.link = Link::Session(Box::new(session));
         peer.send(Body::Initialization(initialization));
         if let Some(session) = peer.session_mut() {
             session.opened();
@@ -109,16 +110,26 @@ impl Speaker {
     }
 
     fn accept_of(&mut self, now: Tick, conn: ConnId, id: LdpId, octets: &[u8]) {
+        let session = self.new_session(now, conn, id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         // One connection per session; and the passive end does not open any (RFC 5036 §2.5.2).
         if peer.active || !matches!(peer.link, Link::Idle(_)) {
             self.refuse(conn);
             return;
         }
-        peer.link = Link::Session(Box::new(Session::new(now, conn, &self.config)));
+        peer.link = Link::Session(Box::new(session));
         self.conns.insert(conn, id);
         self.require_gtsm(id, conn);
         self.stream(now, conn, octets);
+    }
+
+    fn new_session(&self, now: Tick, conn: ConnId, id: LdpId) -> Session {
+        Session::new(now, conn, &self.config, self.advertisement(id))
+    }
+
+    /// How labels are to be distributed with this neighbor.
+    fn advertisement(&self, id: LdpId) -> Advertisement {
+        self.policy(id).map_or(Advertisement::DownstreamUnsolicited, |policy| policy.advertisement)
     }
 
     fn refuse(&mut self, conn: ConnId) {
@@ -141,8 +152,8 @@ impl Speaker {
         let seconds = u16::try_from(self.config.keepalive.as_secs()).unwrap_or(u16::MAX);
         Initialization {
             keepalive: KeepaliveTime(NonZeroU16::new(seconds).unwrap_or(NonZeroU16::MIN)),
-            advertisement: Advertisement::DownstreamUnsolicited,
-            path_vector_limit: None,
+            advertisement: self.advertisement(receiver),
+            path_vector_limit: self.config.distribution.loop_detection.map(|limits| limits.path_vector_limit),
             max_pdu_length: proposed_length(self.config.max_pdu_length),
             receiver,
             fault_tolerance: Some(FtSession {
@@ -266,6 +277,7 @@ impl Speaker {
         peer.counters.sessions += 1;
         peer.at_limit = false;
         peer.forget_sent();
+        self.any_on_demand |= peer.on_demand();
         let labeled = self.fecs.iter().filter(|(_, entry)| entry.is_labeled()).map(|(&fec, _)| fec);
         peer.dirty.extend(labeled);
         self.events.push_back(Event::SessionUp { peer: id });
@@ -362,7 +374,7 @@ impl Speaker {
                         self.end_session(now, id, reason, None);
                     }
                     Some(Due::Stuck) => self.end_session(now, id, DownReason::NotReading, None),
-                    Some(Due::KeepAlive) => peer.send(Body::KeepAlive),
+                    Some(Due::KeepAlive) => drop(peer.send(Body::KeepAlive)),
                     None => {}
                 },
                 _ => {}

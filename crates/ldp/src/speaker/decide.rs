@@ -1,23 +1,19 @@
-//! What is done with a FEC, and what peers are told of it: ordered control, liberal retention, equal-cost next hops.
+//! What is done with a FEC: its label, its equal-cost next hops, and the way that it keeps until another is complete.
 //!
 //! Everything that a decision depends on marks the FEC as touched; a decision looks at the whole of it anew. So there is
-//! one rule and no order of events to get wrong: a FEC has a label if packets can go on from here (or end here), and
-//! peers have the label if the FEC has one.
+//! one rule and no order of events to get wrong: a FEC has a label if packets can go on from here (or end here; or, under
+//! independent control, if it is routed), and peers have the label if the FEC has one ([`super::advertise`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
-use wire::ldp::{Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageId};
+use wire::ldp::LdpId;
 
 use super::Speaker;
-use crate::peer::{Peer, Told};
+use crate::distribution::{Attributes, Control, Way};
 use crate::{Event, FecState, InterfaceId, LabeledNextHop, NextHop, Owner, Role};
-
-/// Label Mappings are held back while so many octets wait for a peer: what it is told is then as new as can be, and what
-/// it does not take costs no memory.
-const WINDOW: usize = 64 * 1024;
 
 /// How long after a change of its route a FEC may be on the way that it had before, while the new one has no label or no
 /// Ethernet address. A route may change to a link that has just come up (RFC 5443): its neighbor is heard within the Hello
@@ -26,8 +22,8 @@ const WINDOW: usize = 64 * 1024;
 pub(super) const KEEP: Duration = Duration::from_secs(15);
 
 /// The least and the greatest LDP identifier.
-const NOBODY: LdpId = LdpId { lsr_id: Ipv4Addr::UNSPECIFIED, label_space: 0 };
-const EVERYBODY: LdpId = LdpId { lsr_id: Ipv4Addr::BROADCAST, label_space: u16::MAX };
+pub(super) const NOBODY: LdpId = LdpId { lsr_id: Ipv4Addr::UNSPECIFIED, label_space: 0 };
+pub(super) const EVERYBODY: LdpId = LdpId { lsr_id: Ipv4Addr::BROADCAST, label_space: u16::MAX };
 
 /// A FEC that is routed, ends here, or had a label before a restart.
 #[derive(Debug, Default)]
@@ -44,7 +40,8 @@ pub(super) struct FecEntry {
     withheld: BTreeSet<LdpId>,
     /// The label that it had before a restart and has not got again yet.
     pub(super) preserved: Option<Label>,
-    hop_count: Option<u8>,
+    /// What its next hops said with their labels, as far as it is passed on, and how often that changed.
+    received: (Attributes, u32),
     /// What control was told last; `None`: nothing, or that there is nothing.
     told: Option<FecState>,
 }
@@ -72,6 +69,29 @@ impl FecEntry {
         told.into_iter().any(|next_hop| next_hop.peer == peer && next_hop.label == label)
     }
 
+    /// How it goes on.
+    pub(super) fn way(&self) -> Way {
+        let goes_on = self.told.as_ref().is_some_and(|told| !told.next_hops.is_empty());
+        match (self.egress, goes_on) {
+            (true, _) => Way::Ends,
+            (false, true) => Way::GoesOn,
+            (false, false) => Way::Open,
+        }
+    }
+
+    pub(super) const fn received(&self) -> &(Attributes, u32) {
+        &self.received
+    }
+
+    pub(super) fn is_withheld_from(&self, id: LdpId) -> bool {
+        self.withheld.contains(&id)
+    }
+
+    /// Whose labels are in use.
+    pub(super) fn peers_in_use(&self) -> BTreeSet<LdpId> {
+        self.told.iter().flat_map(|told| &told.next_hops).map(|hop| hop.peer).collect()
+    }
+
     /// The next hops in use.
     fn in_use(&self) -> Vec<NextHop> {
         let told = self.told.iter().flat_map(|told| &told.next_hops);
@@ -87,43 +107,6 @@ impl FecEntry {
 
     fn is_idle(&self) -> bool {
         !self.egress && self.route.is_empty() && self.label.is_none() && self.preserved.is_none()
-    }
-}
-
-/// FECs that are on the way that they had before, and until when at most.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    by_fec: BTreeMap<Fec, Tick>,
-    by_time: BTreeSet<(Tick, Fec)>,
-}
-
-impl Kept {
-    fn insert(&mut self, fec: Fec, until: Tick) {
-        self.remove(fec);
-        self.by_fec.insert(fec, until);
-        self.by_time.insert((until, fec));
-    }
-
-    fn remove(&mut self, fec: Fec) {
-        if let Some(until) = self.by_fec.remove(&fec) {
-            self.by_time.remove(&(until, fec));
-        }
-    }
-
-    fn contains(&self, fec: Fec) -> bool {
-        self.by_fec.contains_key(&fec)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Fec> {
-        self.by_fec.keys().copied()
-    }
-
-    fn due(&self, now: Tick) -> impl Iterator<Item = Fec> {
-        self.by_time.iter().take_while(move |(until, _)| *until <= now).map(|&(_, fec)| fec)
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Tick> {
-        self.by_time.first().map(|&(until, _)| until)
     }
 }
 
@@ -188,7 +171,7 @@ impl Speaker {
         let Some(entry) = self.fecs.get(&fec) else { return };
         let egress = entry.egress;
         let route = if egress { Vec::new() } else { entry.route.clone() };
-        let (next_hops, hop_count) = match self.labeled_next_hops(fec, &route) {
+        let (next_hops, attributes) = match self.labeled_next_hops(now, fec, &route) {
             (none, _) if none.is_empty() && !route.is_empty() => self.keep(now, fec),
             complete => {
                 self.kept.remove(fec);
@@ -196,7 +179,10 @@ impl Speaker {
                 complete
             }
         };
-        self.assign_label(now, fec, egress || !next_hops.is_empty(), hop_count);
+        let independent = self.config.distribution.control == Control::Independent
+            && !self.config.owners.contains_key(&fec)
+            && !route.is_empty();
+        self.assign_label(now, fec, egress || !next_hops.is_empty() || independent, attributes);
         let Some(entry) = self.fecs.get_mut(&fec) else { return };
         let role = if egress { Role::Egress } else { Role::Transit };
         let state = FecState { fec, in_label: entry.label, role, next_hops };
@@ -211,23 +197,24 @@ impl Speaker {
         if changed {
             self.events.push_back(Event::Fec(state));
         }
+        self.demand(fec);
     }
 
     /// Make before break: a route without a complete next hop leaves the FEC on those that it had before, for as long as
     /// they are good in themselves and at most for [`KEEP`]. Their LSRs may have changed their own routes to lead here by
     /// now, so they get no label of ours, and stay on the way that they had in the same manner. Circles are possible
     /// until that is said, and longer ones while routes change, as without LDP; TTL and [`KEEP`] end them.
-    fn keep(&mut self, now: Tick, fec: Fec) -> (Vec<LabeledNextHop>, Option<u8>) {
+    fn keep(&mut self, now: Tick, fec: Fec) -> (Vec<LabeledNextHop>, Attributes) {
         let before = self.fecs.get(&fec).map(|entry| entry.before.clone());
         let (before, until) = before.filter(|(_, until)| *until > now).unwrap_or_default();
-        let (next_hops, hop_count) = self.labeled_next_hops(fec, &before);
+        let (next_hops, attributes) = self.labeled_next_hops(now, fec, &before);
         if next_hops.is_empty() {
             self.kept.remove(fec);
         } else {
             self.kept.insert(fec, until);
         }
         self.withhold(fec, next_hops.iter().map(|next_hop| next_hop.peer).collect());
-        (next_hops, hop_count)
+        (next_hops, attributes)
     }
 
     /// From now on these peers, and no others, are not told the FEC's label.
@@ -253,14 +240,20 @@ impl Speaker {
         withheld.filter_map(|(fec, entry)| Some((fec, entry.label?))).collect()
     }
 
-    /// The FEC's next hops that frames can be sent to and whose LSRs bound real labels to it, and the hop count to pass on
-    /// (RFC 5036 A.2.8, PMpA.1 to 8; 0: not known).
+    /// The FEC's next hops that frames can be sent to and whose LSRs bound real labels to it, and what they said with them.
+    /// A label whose LSP is a loop is given back (Use If Loop Not Detected; for a label that was kept when its peer was no
+    /// next hop: FEC.5 and NH.12 lead to LMp.3).
     ///
     /// RFC 5036 §2.7: a next hop is whose peer told its address. The peer must also be heard on the interface itself: a
     /// session says nothing about a parallel link. While what a peer told is kept over its restart, that is not asked.
-    fn labeled_next_hops(&mut self, fec: Fec, route: &[NextHop]) -> (Vec<LabeledNextHop>, Option<u8>) {
-        let mut labeled = Vec::new();
-        let mut hop_counts = Vec::new();
+    fn labeled_next_hops(
+        &mut self,
+        now: Tick,
+        fec: Fec,
+        route: &[NextHop],
+    ) -> (Vec<LabeledNextHop>, Attributes) {
+        let (mut labeled, mut ways, mut loops) = (Vec::new(), Vec::new(), Vec::new());
+        let detection = self.config.distribution.loop_detection;
         let neighbors = &self.config.neighbors;
         for &NextHop { interface, address } in route {
             let can_send = self.resolved.contains(&NextHop { interface, address });
@@ -275,11 +268,16 @@ impl Speaker {
                 let accepted = neighbors.policy(id.lsr_id).is_some_and(|policy| policy.accept.has(fec));
                 let Some(&binding) = peer.received.of(fec).filter(|_| reached && accepted) else { continue };
                 let label = binding.label;
+                let attributes = peer.received.attributes(fec);
+                if attributes.show_loop(self.local.lsr_id, detection) {
+                    loops.push((id, label));
+                    continue;
+                }
                 let owner = self.config.owners.get(&fec);
                 let other = binding.owner.filter(|other| owner.is_some_and(|owner| owner != other));
                 if label.is_real() && other.is_none() {
                     labeled.push(LabeledNextHop { interface, address, peer: id, label });
-                    hop_counts.push(binding.hop_count);
+                    ways.push(attributes);
                     break;
                 }
                 if !binding.alarmed {
@@ -292,16 +290,17 @@ impl Speaker {
             }
         }
         labeled.sort_unstable();
-        let told = hop_counts.iter().any(Option::is_some);
-        let longest = hop_counts.iter().map(|count| count.filter(|&count| count > 0)).min().flatten();
-        let most = hop_counts.iter().flatten().max().copied().unwrap_or(0);
-        (labeled, told.then(|| longest.map_or(0, |_| most.saturating_add(1))))
+        for (id, label) in loops {
+            self.break_loop(now, id, fec, label);
+        }
+        (labeled, Attributes::joined(&ways))
     }
 
     /// Gives the FEC a label if it is to have one, takes it if not, and has the peers told.
-    fn assign_label(&mut self, now: Tick, fec: Fec, usable: bool, hop_count: Option<u8>) {
+    fn assign_label(&mut self, now: Tick, fec: Fec, usable: bool, attributes: Attributes) {
         let Some(entry) = self.fecs.get_mut(&fec) else { return };
-        let before = (entry.label, entry.hop_count);
+        let before = (entry.label, entry.received.1);
+        let mut tells = false;
         if usable && entry.label.is_none() {
             let preserved = entry.preserved.take();
             entry.label = preserved.or_else(|| self.labels.allocate(fec));
@@ -310,6 +309,8 @@ impl Speaker {
                 self.awaited.insert(fec);
             } else if self.starving.insert(fec) {
                 self.events.push_back(Event::NoFreeLabel { fec });
+                // Who asks for it is to know.
+                tells = true;
             }
             if preserved.is_some() {
                 self.found(fec);
@@ -319,9 +320,11 @@ impl Speaker {
         if entry.label.is_some() || !usable {
             self.starving.remove(&fec);
         }
-        entry.hop_count = hop_count;
+        if entry.received.0 != attributes {
+            entry.received = (attributes, entry.received.1.wrapping_add(1));
+        }
         let retired = if usable { None } else { entry.label.take() };
-        if before != (entry.label, entry.hop_count) {
+        if tells || before != (entry.label, entry.received.1) {
             self.tell_all(fec);
         }
         if let Some(label) = retired {
@@ -354,77 +357,4 @@ impl Speaker {
             self.touched.insert(fec);
         }
     }
-
-    /// Every peer may have to be told something of the FEC.
-    pub(super) fn tell_all(&mut self, fec: Fec) {
-        for peer in self.peers.values_mut().filter(|peer| peer.is_operational()) {
-            peer.dirty.insert(fec);
-        }
-    }
-
-    /// Tells a peer what it does not know yet, as long as it takes what it is told: Label Mapping and Label Withdraw to
-    /// every peer, in downstream unsolicited ordered control (RFC 5036 A.1.2 LMp.17 to 27, A.1.5 LWd.8 to 12). A label is
-    /// told when the forwarder holds its entry, and not again before the peer has released what was withdrawn: its release
-    /// names no message.
-    pub(super) fn advertise(&mut self, id: LdpId) {
-        let advertised = self.config.neighbors.policy(id.lsr_id).map(|policy| &policy.advertise);
-        let is_advertised = |fec| advertised.is_some_and(|filter| filter.has(fec));
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_operational()) else { return };
-        if self.by_hop.is_settled() {
-            let answers = std::mem::take(&mut peer.answers);
-            answers.into_iter().for_each(|answer| peer.send(Body::LabelRelease(answer)));
-        }
-        while peer.session().is_some_and(|session| session.outstanding() < WINDOW) {
-            if let Some((fec, label)) = peer.unsaid.pop_first() {
-                withdraw(peer, fec, label);
-                continue;
-            }
-            let Some(fec) = peer.dirty.pop_first() else { return };
-            let entry = self.fecs.get(&fec);
-            let may_know = |entry: &&FecEntry| is_advertised(fec) && !entry.withheld.contains(&id);
-            let label = entry.filter(may_know).and_then(|entry| entry.label);
-            let installed = entry.is_some_and(|entry| entry.installed);
-            let hop_count = entry.and_then(|entry| entry.hop_count);
-            let told = peer.told(fec);
-            if let Some((told, released)) = told
-                && Some(told.label) != label
-            {
-                peer.sent.remove(&fec);
-                peer.released.remove(&fec);
-                // RFC 5036 A.1.5: only who still has it is told to stop.
-                if !released {
-                    withdraw(peer, fec, told.label);
-                }
-            }
-            let Some(label) = label.filter(|&label| installed && !peer.withdrawn.contains(&(fec, label)))
-            else {
-                continue;
-            };
-            let request = peer.requests.remove(&fec);
-            let knows = told.is_some_and(|(told, _)| told == Told { label, hop_count });
-            if !knows || request.is_some() {
-                peer.sent.insert(fec, Told { label, hop_count });
-                peer.released.remove(&fec);
-                self.labels.hold(label, id);
-                let owner = self.config.owners.get(&fec).copied();
-                peer.send(Body::LabelMapping(mapping(fec, label, hop_count, request, owner)));
-            }
-        }
-    }
-}
-
-fn withdraw(peer: &mut Peer, fec: Fec, label: Label) {
-    peer.withdrawn.insert((fec, label));
-    peer.send(Body::LabelWithdraw(LabelWithdraw { fec: FecTlv::from(fec.0), label: Some(label) }));
-}
-
-fn mapping(
-    fec: Fec,
-    label: Label,
-    hop_count: Option<u8>,
-    request: Option<MessageId>,
-    owner: Option<Owner>,
-) -> LabelMapping {
-    let unknown = owner.map(Owner::tlv).into_iter().collect();
-    LabelMapping { request, hop_count, unknown, ..LabelMapping::new(fec.0.into(), label) }
 }

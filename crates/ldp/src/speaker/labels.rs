@@ -1,6 +1,5 @@
-//! What peers say of addresses and labels, step by step as in RFC 5036 Appendix A. Steps that the decision of
-//! [`super::decide`] takes are named there and here; loop detection (LMp.3 to 8, LRq.1) is off, labels are never asked
-//! for (LMp.1, 2, 28, 29: downstream unsolicited only), and streams are merged (LMp.30).
+//! What peers say of addresses and labels, step by step as in RFC 5036 Appendix A. Steps that are taken elsewhere are named
+//! there: [`super::decide`], [`super::advertise`], [`super::demand`]. This LSR merges (LMp.30, LRl.5).
 
 use std::collections::BTreeSet;
 
@@ -12,8 +11,17 @@ use wire::ldp::{
 
 use super::Speaker;
 use crate::bindings::Binding;
-use crate::peer::{Peer, Told};
+use crate::distribution::{Attributes, Retention};
+use crate::peer::{Peer, Pending, Told};
+use crate::requests::Asked;
 use crate::{Event, Owner};
+
+/// What is done with a Label Mapping.
+enum Verdict {
+    Take,
+    Ignore,
+    Refuse,
+}
 
 impl Speaker {
     /// A message of an operational session.
@@ -47,12 +55,15 @@ impl Speaker {
                 }
                 self.by_hop.touch(|hop| gone.contains(&hop.address));
             }
-            Body::LabelMapping(mapping) => self.label_mapping(id, message.id, &mapping),
+            Body::LabelMapping(mapping) => self.label_mapping(now, id, message.id, &mapping),
             Body::LabelWithdraw(withdraw) => self.label_withdraw(id, withdraw),
             Body::LabelRelease(release) => self.label_release(now, id, &release),
             Body::LabelRequest(request) => self.label_request(id, message.id, &request),
             Body::LabelAbortRequest(abort) => self.label_abort_request(id, &abort),
-            Body::Notification(notification) => self.notified(id, &notification),
+            Body::Notification(notification) => {
+                self.notified(id, &notification);
+                self.notified_of_request(now, id, &notification);
+            }
             Body::Capability(change) => self.capability_change(id, message.id, change),
             // IPv6 addresses are of no use to IPv4 next hops; the others do not come here.
             Body::Address(Addresses::V6(_))
@@ -64,51 +75,120 @@ impl Speaker {
     }
 
     /// RFC 5036 A.1.2.
-    fn label_mapping(&mut self, id: LdpId, name: MessageId, mapping: &LabelMapping) {
-        let limit = self.binding_limit(id);
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+    fn label_mapping(&mut self, now: Tick, id: LdpId, name: MessageId, mapping: &LabelMapping) {
+        let attributes = Attributes::of_mapping(mapping);
+        let is_loop = attributes.show_loop(self.local.lsr_id, self.config.distribution.loop_detection);
         for &prefix in mapping.fecs.prefixes() {
             let fec = Fec(prefix);
-            match peer.received.of(fec).copied() {
-                // LMp.9: there is no earlier mapping. One too many is not kept, and said to be not kept.
-                None if peer.received.len() >= limit => {
-                    let about = Some((name, MessageType::LABEL_MAPPING));
-                    notify(peer, StatusCode::NO_LABEL_RESOURCES, about);
-                    release(peer, fec, Some(mapping.label));
-                    if !std::mem::replace(&mut peer.at_limit, true) {
-                        self.events.push_back(Event::TooManyBindings { peer: id });
-                    }
-                    continue;
+            self.forget_taken(id, fec, mapping.label);
+            match self.judge(id, fec, mapping) {
+                // LMp.3 to 8. Of a peer that is no next hop (RFC 5036 §2.8.2) it is no loop yet: most often it says what
+                // it learned from us. It is looked at again when it becomes one.
+                Verdict::Take | Verdict::Ignore if is_loop && self.is_next_hop(fec, id) => {
+                    self.break_loop(now, id, fec, mapping.label);
                 }
-                // LMp.10, 10a: another label than before; the earlier one is used no more. What the peer told before
-                // its restart it does not know any more.
-                Some(old) if old.label != mapping.label && !old.stale => release(peer, fec, Some(old.label)),
-                _ => {}
+                Verdict::Take => self.take_mapping(id, name, fec, mapping, &attributes),
+                Verdict::Ignore => {}
+                Verdict::Refuse => self.refuse_mapping(id, fec, mapping.label),
             }
-            // A restarted peer that gives the label to this FEC does not know it as another's any more: packets sent by
-            // what it told before would come to this FEC's ISP.
-            if peer.stale.is_some() {
-                let others = peer.received.fecs_of(mapping.label).filter(|&other| other != fec);
-                for other in others.collect::<Vec<_>>() {
-                    if peer.received.of(other).is_some_and(|binding| binding.stale) {
-                        peer.received.remove(other);
-                        self.touched.insert(other);
-                    }
-                }
-            }
-            // LMp.13, LMp.16: liberal retention, recorded whoever the next hop is.
-            // TODO-correctness(RFC 5036 §3.3): unknown TLVs with the F bit are not passed on.
-            let binding = Binding {
-                label: mapping.label,
-                hop_count: mapping.hop_count,
-                owner: Owner::named(&mapping.unknown),
-                stale: false,
-                alarmed: false,
-            };
-            peer.received.insert(fec, binding);
-            // LMp.11, 12, 14, 15 and 17 to 27 follow from the decision.
-            self.touched.insert(fec);
         }
+    }
+
+    /// LMp.1, LMp.2, LMp.11 to 13. A label that was given back of our own accord may be told again by a mapping that was
+    /// sent before the peer knew, and is not held in its eyes when it does. So what may have been given back is taken only
+    /// as the answer to a request that went out later: under conservative retention always (other than LMp.12 has it), and
+    /// after a loop.
+    fn judge(&mut self, id: LdpId, fec: Fec, mapping: &LabelMapping) -> Verdict {
+        let conservative = self.config.distribution.retention == Retention::Conservative;
+        let needed = !conservative || self.is_next_hop(fec, id);
+        let given_back = conservative || self.deferred.contains((id, fec));
+        let Some(peer) = self.peers.get_mut(&id) else { return Verdict::Ignore };
+        let asked = peer.asks.of(fec);
+        // On demand it cannot be anything else.
+        let answers = |asked: &Asked| mapping.request.map_or(peer.on_demand(), |name| name == asked.name);
+        // What is kept from before its restart has not been given back in this session.
+        let is_held = peer.received.of(fec).is_some_and(|held| held.stale || held.label == mapping.label);
+        match asked {
+            Some(asked) if answers(&asked) => {
+                peer.asks.complete(fec);
+                if needed && !asked.aborted { Verdict::Take } else { Verdict::Refuse }
+            }
+            _ if is_held && needed => Verdict::Take,
+            // The answer follows.
+            Some(asked) if !asked.aborted && needed => Verdict::Ignore,
+            None if !given_back => Verdict::Take,
+            _ => Verdict::Refuse,
+        }
+    }
+
+    /// A restarted peer that gives a label to this FEC does not know it as another's any more: packets sent by what it told
+    /// before would come to this FEC's ISP.
+    fn forget_taken(&mut self, id: LdpId, fec: Fec, label: Label) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.stale.is_some()) else { return };
+        let others: Vec<Fec> = peer.received.fecs_of(label).filter(|&other| other != fec).collect();
+        for other in others {
+            if peer.received.of(other).is_some_and(|binding| binding.stale) {
+                peer.received.remove(other);
+                self.touched.insert(other);
+            }
+        }
+    }
+
+    /// LMp.9, LMp.10, LMp.10a, LMp.13, LMp.16.
+    fn take_mapping(
+        &mut self,
+        id: LdpId,
+        name: MessageId,
+        fec: Fec,
+        mapping: &LabelMapping,
+        attributes: &Attributes,
+    ) {
+        let limit = self.binding_limit(id);
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        match peer.received.of(fec).copied() {
+            // LMp.9: there is no earlier mapping. One too many is not kept, and said to be not kept.
+            None if peer.received.len() >= limit => {
+                let about = Some((name, MessageType::LABEL_MAPPING));
+                notify(peer, StatusCode::NO_LABEL_RESOURCES, about);
+                release(peer, fec, Some(mapping.label));
+                if !std::mem::replace(&mut peer.at_limit, true) {
+                    self.events.push_back(Event::TooManyBindings { peer: id });
+                }
+                return;
+            }
+            // LMp.10, 10a: another label than before; the earlier one is used no more (on demand neither: one is kept of
+            // each FEC). What the peer told before its restart it does not know any more.
+            Some(old) if old.label != mapping.label && !old.stale => release(peer, fec, Some(old.label)),
+            _ => {}
+        }
+        // TODO-correctness(RFC 5036 §3.3): unknown TLVs with the F bit are not passed on.
+        let binding = Binding {
+            label: mapping.label,
+            hop_count: mapping.hop_count,
+            owner: Owner::named(&mapping.unknown),
+            stale: false,
+            alarmed: false,
+        };
+        let detects = self.config.distribution.loop_detection.is_some();
+        peer.received.insert(fec, binding);
+        peer.received.set_path(fec, attributes.path.clone().filter(|_| detects));
+        self.deferred.remove((id, fec));
+        // LMp.14, 15 and 17 to 31 follow from the decision.
+        self.touched.insert(fec);
+    }
+
+    /// LMp.13, LMp.32.
+    fn refuse_mapping(&mut self, id: LdpId, fec: Fec, label: Label) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if let Some(held) = peer.received.remove(fec)
+            && held.label != label
+            && !held.stale
+        {
+            release(peer, fec, Some(held.label));
+        }
+        release(peer, fec, Some(label));
+        // If it is needed, it is asked for.
+        self.touched.insert(fec);
     }
 
     /// RFC 5036 A.1.5.
@@ -182,6 +262,8 @@ impl Speaker {
     /// RFC 5036 A.1.1.
     fn label_request(&mut self, id: LdpId, name: MessageId, request: &LabelRequest) {
         let limit = self.config.limits.bindings_per_peer;
+        let attributes = Attributes::of_request(request);
+        let is_loop = attributes.show_loop(self.local.lsr_id, self.config.distribution.loop_detection);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let about = Some((name, MessageType::LABEL_REQUEST));
         let fecs: Vec<Fec> = match &request.fec {
@@ -194,6 +276,11 @@ impl Speaker {
         };
         let is_wildcard = matches!(request.fec, RequestFec::TypedWildcard(_));
         for fec in fecs {
+            // LRq.1, LRq.4, CRa.6, CRa.7: said once.
+            if is_loop {
+                notify(peer, StatusCode::LOOP_DETECTED, about);
+                continue;
+            }
             // LRq.2: is there a next hop?
             let entry = self.fecs.get(&fec).filter(|entry| entry.is_egress() || !entry.route().is_empty());
             let Some(entry) = entry else {
@@ -210,11 +297,13 @@ impl Speaker {
                 }
                 continue;
             }
-            // LRq.6 to 8: recorded, once. LRq.9: answered when there is a label, which is now or unsolicited later.
-            // LRq.10 to 12: nothing is asked downstream, since all who have a label say so.
+            // LRq.6 to 8: recorded, once. LRq.9, LRq.11, LRq.12: answered when there is a label, which is now or later
+            // (under independent control it is now). LRq.10: for a FEC that is routed a label has been asked for already
+            // where one has to be; the decision sees to it.
             if peer.requests.len() < limit && !peer.requests.contains_key(&fec) {
-                peer.requests.insert(fec, name);
+                peer.requests.insert(fec, Pending { name, attributes: attributes.clone() });
                 peer.dirty.insert(fec);
+                self.touched.insert(fec);
             }
         }
     }
@@ -224,9 +313,10 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let before = peer.requests.len();
         // LAbR.1 to 3: a request that was answered already stays answered.
-        peer.requests.retain(|_, &mut request| request != abort.request);
+        peer.requests.retain(|_, request| request.name != abort.request);
         if peer.requests.len() < before {
-            // LAbR.4; LAbR.5 to 8 are for requests passed on.
+            // LAbR.3. LAbR.4 to 10: a request downstream is this LSR's own as well, as long as it routes the FEC, and so
+            // is never taken back for that (LAbR.8); LAbR.6: the peer was told nothing, so it holds nothing.
             let status = Status {
                 message: Some((abort.request, MessageType::LABEL_REQUEST)),
                 ..Status::new(StatusCode::LABEL_REQUEST_ABORTED)

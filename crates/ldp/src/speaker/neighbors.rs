@@ -12,7 +12,7 @@ use crate::{Action, DownReason, NeighborPolicy, Neighbors};
 
 impl Speaker {
     /// Neighbors are treated like this from now on. Sessions that may go on do so: filters and limits hold at once, a
-    /// session ends where its neighbor is one no more, or where its connection is to be signed and is not.
+    /// session ends where its neighbor is one no more, or where what was agreed on when it began is otherwise now.
     pub fn handle_neighbors(&mut self, now: Tick, neighbors: Neighbors) {
         let before = std::mem::replace(&mut self.config.neighbors, neighbors);
         for id in self.peers.keys().copied().collect::<Vec<_>>() {
@@ -43,7 +43,9 @@ impl Speaker {
         new: Option<&NeighborPolicy>,
     ) {
         let Some(new) = new else { return self.dismiss(now, id) };
-        if before.is_none_or(|before| before.password != new.password || before.gtsm != new.gtsm) {
+        let connection =
+            |policy: &NeighborPolicy| (policy.password.clone(), policy.gtsm, policy.advertisement);
+        if before.is_none_or(|before| connection(before) != connection(new)) {
             self.end_session(now, id, DownReason::Local(StatusCode::SHUTDOWN), None);
             self.sign(id);
         }

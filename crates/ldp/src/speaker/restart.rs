@@ -116,6 +116,7 @@ impl Speaker {
     /// is its control that went, not the peer by its own will nor the way to it (RFC 3478 §3.3). Whether it is kept.
     pub(super) fn lose(&mut self, now: Tick, id: LdpId, reason: DownReason, session: &Session) -> bool {
         self.touch_peer(id);
+        self.forget_deferred(id);
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let control_lost =
             matches!(reason, DownReason::Closed | DownReason::Local(StatusCode::KEEPALIVE_TIMER_EXPIRED));

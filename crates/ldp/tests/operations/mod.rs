@@ -8,13 +8,14 @@ use std::time::Duration;
 use contract::{Fec, Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
 use ldp::{
-    Action, Config, ConnId, Event, FecState, Installation, InterfaceId, LdpId, NextHop, Role, Speaker,
+    Action, Advertisement, Config, ConnId, Control, Distribution, Event, FecState, Installation, InterfaceId,
+    LdpId, LoopDetection, NextHop, Retention, Role, Speaker,
 };
 use wire::ldp::{
     AddressFamily, Addresses, Body, Capability, CapabilityChange, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession,
     Hello, HoldTime, Incoming, Initialization, KeepaliveTime, LabelAbortRequest, LabelMapping, LabelRelease,
-    LabelRequest, LabelWithdraw, Message, MessageId, Milliseconds, Notification, PduReader, PduWriter,
-    RequestFec, Status, StatusCode, TransportPreference,
+    LabelRequest, LabelWithdraw, Message, MessageId, MessageType, Milliseconds, Notification, PathVector,
+    PduReader, PduWriter, RequestFec, Status, StatusCode, TransportPreference,
 };
 
 const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 4);
@@ -54,6 +55,7 @@ pub(crate) fn drive(octets: &[u8]) -> Reached {
     config.limits.addresses_per_peer = 4;
     config.limits.outbound = 20_000;
     config.limits.decisions = 1 + octets.len() % 3;
+    any_modes(&mut config, octets.len() / 2);
     if octets.len().is_multiple_of(2) {
         config.restarting = true;
         config.allocations = (0..3).map(|n| (fec(n), label(16 + u32::from(n)))).collect();
@@ -247,6 +249,11 @@ impl Driver<'_> {
                 reconnect: Milliseconds(u32::from(reconnect) * 100),
                 recovery: Milliseconds(u32::from(recovery) * 100),
             }),
+            advertisement: match reconnect % 4 {
+                0 => Advertisement::DownstreamUnsolicited,
+                _ => Advertisement::DownstreamOnDemand,
+            },
+            path_vector_limit: (recovery % 2 > 0).then_some(recovery),
             capabilities: Capability::ALL.into_iter().filter(|_| keepalive % 2 > 0).collect(),
             ..Initialization::new(keepalive_time, LdpId::platform(LOCAL))
         })
@@ -268,19 +275,31 @@ impl Driver<'_> {
                 changes: Capability::ALL.into_iter().map(|capability| (capability, c % 2 > 0)).collect(),
                 ..CapabilityChange::default()
             }),
-            0 => Body::Notification(Notification::new(Status::new(StatusCode::new(u32::from(c))))),
+            0 => {
+                let message =
+                    (d & 1 != 0).then_some((MessageId(u32::from(b % 16)), MessageType::LABEL_REQUEST));
+                let status = Status { message, ..Status::new(StatusCode::new(u32::from(c % 64))) };
+                Body::Notification(Notification::new(status))
+            }
             1 => self.initialization(),
             2 => Body::KeepAlive,
             3 => Body::Address(Addresses::V4((0..c % 9).map(|n| address(n, b)).collect())),
             4 => Body::AddressWithdraw(Addresses::V4(vec![address(c, b)])),
             5 | 6 => Body::LabelMapping(LabelMapping {
                 hop_count: (d & 1 != 0).then_some(c),
+                path_vector: path_vector(b, d),
+                // The names of the first requests that are sent.
+                request: (d & 8 != 0).then_some(MessageId(u32::from(c % 16))),
                 ..LabelMapping::new(fec(c).0.into(), label)
             }),
             7 if d == 255 => {
                 Body::LabelRequest(LabelRequest::new(RequestFec::TypedWildcard(AddressFamily::Ipv4)))
             }
-            7 => Body::LabelRequest(LabelRequest::new(fec(c).0.into())),
+            7 => Body::LabelRequest(LabelRequest {
+                hop_count: (d & 1 != 0).then_some(d),
+                path_vector: path_vector(b, d),
+                ..LabelRequest::new(fec(c).0.into())
+            }),
             8 => Body::LabelWithdraw(LabelWithdraw { fec: one, label: some }),
             9 | 10 => Body::LabelRelease(LabelRelease { fec: one, label: some, status: None }),
             _ => Body::LabelAbortRequest(LabelAbortRequest { fecs: fec(c).0.into(), request: MessageId(1) }),
@@ -390,6 +409,25 @@ impl Driver<'_> {
         }
         self.speaker.lib();
     }
+}
+
+/// Each of the ways to distribute labels.
+fn any_modes(config: &mut Config, bits: usize) {
+    let on = |bit: usize| bits & bit != 0;
+    for policy in config.neighbors.others.iter_mut().filter(|_| on(1)) {
+        policy.advertisement = Advertisement::DownstreamOnDemand;
+    }
+    config.distribution = Distribution {
+        control: if on(2) { Control::Independent } else { Control::Ordered },
+        retention: if on(4) { Retention::Conservative } else { Retention::Liberal },
+        loop_detection: on(8).then_some(LoopDetection { max_hops: 100, path_vector_limit: 3 }),
+    };
+}
+
+/// None, or a few LSRs, sometimes the speaker itself among them.
+fn path_vector(a: u8, b: u8) -> Option<PathVector> {
+    let lsrs = (0..b % 6).map(|n| peer(a.wrapping_add(n)).lsr_id).collect();
+    PathVector::new(lsrs).filter(|_| b & 2 != 0)
 }
 
 fn pdu(sender: LdpId, body: Body) -> Vec<u8> {

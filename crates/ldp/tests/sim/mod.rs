@@ -118,6 +118,8 @@ pub(crate) struct World {
     pub(crate) stuck: BTreeSet<usize>,
     /// Whether every label that a forwarder sends must be known where it arrives.
     pub(crate) strict: bool,
+    /// Whether there is independent control: then LSPs are there whether or not there is an egress at their end.
+    pub(crate) independent: bool,
 }
 
 pub(crate) fn fec(a: u8, b: u8) -> Fec {
@@ -144,6 +146,7 @@ impl World {
             hello_loss_percent: 0,
             stuck: BTreeSet::new(),
             strict: true,
+            independent: false,
         };
         for node in 0..nodes {
             let config = Config::new(lsr_id(node));
@@ -569,6 +572,9 @@ impl World {
             let live: BTreeSet<usize> =
                 owners.iter().copied().filter(|&owner| self.nodes[owner].egress.contains(&fec)).collect();
             let distance = self.distances(owners);
+            if self.independent && live.is_empty() {
+                continue;
+            }
             for node in 0..self.nodes.len() {
                 let should = distance[node].is_some() && !live.is_empty() && owners.len() == 1;
                 let state = self.nodes[node].fib.get(&fec);

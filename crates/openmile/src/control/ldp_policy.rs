@@ -35,6 +35,8 @@ fn policy(neighbor: &LdpNeighbor, folder: &Path) -> Result<NeighborPolicy, Start
         accept: filter(neighbor.accept.as_ref()),
         advertise: filter(neighbor.advertise.as_ref()),
         max_bindings: neighbor.max_bindings.map(|limit| limit.get() as usize),
+        // The network file has no key for how labels are distributed.
+        ..NeighborPolicy::default()
     })
 }
 
