@@ -229,24 +229,73 @@ mod tests {
         discovery.hear(now, InterfaceId(1), peer(n), Ipv4Addr::new(10, 1, 0, n), HoldTime(hold))
     }
 
-    /// Every state of an adjacency with everything that can happen to it.
+    /// Every state of an adjacency with everything that can happen to it: what is said of it, and whether the peer is heard
+    /// there afterwards.
     #[test]
     fn adjacency_transitions() {
-        // (none)
-        let mut discovery = with_interface();
-        assert!(discovery.expire(after(1000)).is_empty());
-        assert!(!discovery.is_heard(peer(2)));
-        assert_eq!(hear(&mut discovery, after(0), 2, 15), Heard::New);
-        // adjacency
-        assert!(discovery.is_heard_on(peer(2), InterfaceId(1)));
-        assert_eq!(hear(&mut discovery, after(10), 2, 15), Heard::Again);
-        assert!(discovery.expire(after(24)).is_empty());
-        assert_eq!(discovery.expire(after(25)), [(peer(2), InterfaceId(1))]);
-        assert!(!discovery.is_heard(peer(2)));
-        assert_eq!(hear(&mut discovery, after(26), 2, 15), Heard::New);
-        assert_eq!(discovery.interface_down(InterfaceId(1)), [peer(2)]);
-        assert!(!discovery.is_heard(peer(2)));
-        assert_eq!(hear(&mut discovery, after(27), 2, 15), Heard::Refused);
+        type Happen = fn(&mut Discovery) -> String;
+        let (no_interface, none, adjacency, full) = (0, 1, 2, 3);
+        let in_state = |state| {
+            let mut discovery = with_interface();
+            match state {
+                0 => drop(discovery.interface_down(InterfaceId(1))),
+                2 => assert_eq!(hear(&mut discovery, after(0), 2, 15), Heard::New),
+                3 => (3..5).for_each(|n| assert_eq!(hear(&mut discovery, after(0), n, 0xffff), Heard::New)),
+                _ => {}
+            }
+            discovery
+        };
+        let hello: Happen = |discovery| format!("{:?}", hear(discovery, after(10), 2, 15));
+        let elsewhere: Happen = |discovery| {
+            discovery.interface_up(after(10), InterfaceId(2), "bb1", &[]);
+            let from = Ipv4Addr::new(10, 1, 1, 2);
+            format!("{:?}", discovery.hear(after(10), InterfaceId(2), peer(2), from, HoldTime(15)))
+        };
+        let early: Happen = |discovery| format!("{:?}", discovery.expire(Tick(after(15).0 - 1)));
+        let expired: Happen =
+            |discovery| format!("{}", discovery.expire(after(15)).contains(&(peer(2), InterfaceId(1))));
+        let interface_down: Happen =
+            |discovery| format!("{}", discovery.interface_down(InterfaceId(1)).contains(&peer(2)));
+        let interface_up: Happen = |discovery| {
+            discovery.interface_up(after(10), InterfaceId(1), "bb0", &[]);
+            String::new()
+        };
+        let forget: Happen = |discovery| format!("{}", discovery.forget(peer(2)).len());
+        let rows: [(&str, usize, Happen, &str, bool); 28] = [
+            ("Hello", no_interface, hello, "Refused", false),
+            ("Hello", none, hello, "New", true),
+            ("Hello", adjacency, hello, "Again", true),
+            ("Hello", full, hello, "Refused", false),
+            ("Hello elsewhere", no_interface, elsewhere, "New", false),
+            ("Hello elsewhere", none, elsewhere, "New", false),
+            ("Hello elsewhere", adjacency, elsewhere, "New", true),
+            ("Hello elsewhere", full, elsewhere, "Refused", false),
+            ("hold time not over", no_interface, early, "[]", false),
+            ("hold time not over", none, early, "[]", false),
+            ("hold time not over", adjacency, early, "[]", true),
+            ("hold time not over", full, early, "[]", false),
+            ("hold time over", no_interface, expired, "false", false),
+            ("hold time over", none, expired, "false", false),
+            ("hold time over", adjacency, expired, "true", false),
+            ("hold time over", full, expired, "false", false),
+            ("interface down", no_interface, interface_down, "false", false),
+            ("interface down", none, interface_down, "false", false),
+            ("interface down", adjacency, interface_down, "true", false),
+            ("interface down", full, interface_down, "false", false),
+            ("interface changed", no_interface, interface_up, "", false),
+            ("interface changed", none, interface_up, "", false),
+            ("interface changed", adjacency, interface_up, "", true),
+            ("interface changed", full, interface_up, "", false),
+            ("forgotten", no_interface, forget, "0", false),
+            ("forgotten", none, forget, "0", false),
+            ("forgotten", adjacency, forget, "1", false),
+            ("forgotten", full, forget, "0", false),
+        ];
+        for (event, state, happen, said, heard) in rows {
+            let mut discovery = in_state(state);
+            let found = (happen(&mut discovery), discovery.is_heard_on(peer(2), InterfaceId(1)));
+            assert_eq!(found, (said.to_owned(), heard), "{event} in state {state}");
+        }
     }
 
     #[test]
