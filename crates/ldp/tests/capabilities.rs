@@ -211,6 +211,7 @@ fn there_is_no_end_while_labels_are_to_come() {
     assert_eq!(bench.bodies(conn), [mapping(fec(1), label(20))]);
     bench.call(|speaker, now| speaker.handle_egress(now, fec(2), true));
     assert!(!bench.speaker.recovering());
+    bench.call(Speaker::handle_timeout);
     assert_eq!(bench.bodies(conn), [], "the forwarder has not said that it has the other");
     bench.call(|speaker, now| speaker.handle_installed(now, fec(2), label(21), Installation::Held));
     assert_eq!(bench.bodies(conn), [mapping(fec(2), label(21)), end_of_lib()]);
