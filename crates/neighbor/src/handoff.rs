@@ -86,6 +86,10 @@ impl Handoff {
         monitors.peek().is_some() && monitors.all(|monitor| monitor.phase.mac().is_some())
     }
 
+    fn macs(&self) -> [Option<MacAddr>; 2] {
+        self.monitors.map(|monitor| monitor.and_then(|monitor| monitor.phase.mac()))
+    }
+
     fn monitor(&self, family_of: IpAddr) -> Option<&Monitor> {
         self.monitors[usize::from(family_of.is_ipv6())].as_ref()
     }
@@ -186,6 +190,12 @@ impl HandoffNeighbors {
         if let Some(due) = self.handoffs.remove(&circuit).and_then(|handoff| handoff.due()) {
             self.timers.remove(&(due, circuit));
         }
+    }
+
+    /// The Ethernet addresses that a handoff's next hops (IPv4, IPv6) are known to have at this moment.
+    pub fn next_hops(&self, circuit: Circuit) -> (Option<MacAddr>, Option<MacAddr>) {
+        let [ipv4, ipv6] = self.handoffs.get(&circuit).map_or([None; 2], Handoff::macs);
+        (ipv4, ipv6)
     }
 
     /// Takes this Ethernet address for true until the next hop fails to answer (after a restart). Makes an event.
@@ -428,7 +438,7 @@ impl HandoffNeighbors {
         let after = handoff.due();
         before.map(|due| self.timers.remove(&(due, circuit)));
         after.map(|due| self.timers.insert((due, circuit)));
-        let macs = handoff.monitors.map(|monitor| monitor.and_then(|monitor| monitor.phase.mac()));
+        let macs = handoff.macs();
         let held_until = handoff.damping.held_until();
         if (macs, held_until) != handoff.reported {
             handoff.reported = (macs, held_until);

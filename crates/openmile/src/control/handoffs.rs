@@ -4,7 +4,7 @@
 //! offered to headends, while it is whole and not held down for failing too often. So one that is held down still
 //! takes what is under way to it, and what its ISP sends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use contract::{Change, Circuit, Fec, Handoff, MacAddr, PortId, PortState, Tick};
@@ -17,6 +17,8 @@ pub(crate) struct Handoffs {
     configured: BTreeMap<Circuit, HandoffView>,
     whole: BTreeMap<Circuit, Handoff>,
     held: BTreeMap<Circuit, Tick>,
+    /// What another network file did to handoffs, and is not said yet.
+    turned: VecDeque<Happened>,
 }
 
 /// What happened to a handoff.
@@ -40,8 +42,8 @@ impl Handoffs {
         // Other nodes probe at other times.
         let seed = u32::from(view.lsr_id).into();
         let neighbors = HandoffNeighbors::new(HandoffSettings { seed, ..HandoffSettings::default() });
-        let (configured, whole, held) = Default::default();
-        let mut handoffs = Self { neighbors, configured, whole, held };
+        let (configured, whole, held, turned) = Default::default();
+        let mut handoffs = Self { neighbors, configured, whole, held, turned };
         for handoff in &view.handoffs {
             handoffs.add(now, handoff);
         }
@@ -68,15 +70,21 @@ impl Handoffs {
                 ipv6: handoff.ipv6.map(|ipv6| (ipv6.address, ipv6.next_hop)),
             },
         );
-        let before = self.configured.insert(handoff.circuit, handoff.clone());
-        // The same next hops may be another ISP's now: what was made of them is made anew.
-        let macs = self
-            .whole
-            .remove(&handoff.circuit)
-            .filter(|_| before.is_some())
-            .map(|whole| (whole.ipv4.map(|(_, mac)| mac), whole.ipv6.map(|(_, mac)| mac)));
-        if let Some(whole) = macs.and_then(|(ipv4, ipv6)| whole(handoff, ipv4, ipv6)) {
-            self.whole.insert(handoff.circuit, whole);
+        self.configured.insert(handoff.circuit, handoff.clone());
+        // The same next hops may be another ISP's now, or be all of them by now: what was made of them is made anew.
+        let was_live = self.is_live(handoff.circuit);
+        let (ipv4, ipv6) = self.neighbors.next_hops(handoff.circuit);
+        match whole(handoff, ipv4, ipv6) {
+            Some(whole) => drop(self.whole.insert(handoff.circuit, whole)),
+            None => drop(self.whole.remove(&handoff.circuit)),
+        }
+        match (was_live, self.is_live(handoff.circuit)) {
+            (true, false) => {
+                let held_until = self.held.get(&handoff.circuit).copied();
+                self.turned.push_back(Happened::Down(handoff.circuit, held_until));
+            }
+            (false, true) => self.turned.push_back(Happened::Up(handoff.circuit)),
+            _ => {}
         }
     }
 
@@ -133,6 +141,9 @@ impl Handoffs {
 
     /// The next thing that happened.
     pub(crate) fn poll(&mut self) -> Option<Happened> {
+        if let Some(happened) = self.turned.pop_front() {
+            return Some(happened);
+        }
         loop {
             match self.neighbors.poll_event()? {
                 HandoffEvent::Conflict { circuit, address, mac } => {
@@ -212,4 +223,56 @@ fn whole(view: &HandoffView, ipv4: Option<MacAddr>, ipv6: Option<MacAddr>) -> Op
         ipv4: view.ipv4.zip(ipv4).map(|(attachment, mac)| (attachment.next_hop, mac)),
         ipv6: view.ipv6.zip(ipv6).map(|(attachment, mac)| (attachment.next_hop, mac)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use network::Network;
+
+    use super::*;
+
+    const MAC: MacAddr = MacAddr([2, 3, 0, 0, 0, 1]);
+
+    /// A tailend with one handoff, first of IPv4 alone, whose next hop is known; the view with that, and with IPv6 too.
+    fn one_handoff() -> (Handoffs, NodeView, NodeView) {
+        let text = include_str!("../../../../examples/lab.toml");
+        let mut both = Network::parse("lab.toml", text).unwrap().node("tail1").unwrap();
+        both.handoffs.truncate(1);
+        let mut only_ipv4 = both.clone();
+        only_ipv4.handoffs[0].ipv6 = None;
+        let HandoffView { circuit, isp, ipv4, .. } = only_ipv4.handoffs[0];
+        let ipv4 = ipv4.map(|ipv4| (ipv4.next_hop, MAC));
+        let held = Change::Handoff(circuit, Some(Handoff { isp, ipv4, ipv6: None }));
+        let mut handoffs = Handoffs::new(Tick(0), &only_ipv4, &[held]);
+        assert_eq!(handoffs.poll(), Some(Happened::Up(circuit)));
+        (handoffs, only_ipv4, both)
+    }
+
+    #[test]
+    fn a_next_hop_that_goes_takes_no_other_with_it() {
+        let (mut handoffs, only_ipv4, both) = one_handoff();
+        let circuit = both.handoffs[0].circuit;
+        handoffs.reconfigure(Tick(1), &both);
+        let next_hop = both.handoffs[0].ipv6.unwrap().next_hop;
+        assert!(handoffs.neighbors.assume(Tick(1), circuit, next_hop.into(), MAC));
+        while handoffs.poll().is_some() {}
+        assert!(handoffs.is_live(circuit));
+        handoffs.reconfigure(Tick(2), &only_ipv4);
+        // Before anything else is known: its FEC is not withdrawn in between.
+        assert!(handoffs.is_live(circuit));
+        assert_eq!(handoffs.poll().filter(|happened| *happened != Happened::Changed), None);
+        assert!(handoffs.is_live(circuit));
+    }
+
+    #[test]
+    fn a_next_hop_that_never_answered_and_goes_leaves_the_handoff_live() {
+        let (mut handoffs, only_ipv4, both) = one_handoff();
+        let circuit = only_ipv4.handoffs[0].circuit;
+        handoffs.reconfigure(Tick(1), &both);
+        assert!(!handoffs.is_live(circuit));
+        assert_eq!(handoffs.poll(), Some(Happened::Down(circuit, None)));
+        handoffs.reconfigure(Tick(2), &only_ipv4);
+        assert!(handoffs.is_live(circuit), "its other next hop was known all the time");
+        assert_eq!(handoffs.poll(), Some(Happened::Up(circuit)));
+    }
 }

@@ -84,6 +84,7 @@ impl Subscribers {
     /// Does what was planned and is stored: what the forwarder should now hold, and what could not be done.
     pub(crate) fn apply(&mut self, plan: Plan, clock: Clock) -> (Vec<Change>, Vec<Write>) {
         let (changes, unfit) = self.directory.apply(plan, clock);
+        self.forget_gone(&changes);
         for change in &changes {
             let Change::Binding(key, Some(binding)) = change else { continue };
             // Whoever is known stays known at another ISP, and is probed in its name.
@@ -108,6 +109,9 @@ impl Subscribers {
                 return self.happened.push_back(Happened::Replaced(Box::new(old)));
             };
             place = after;
+            if heir.binding(key.circuit, key.prefix.prefix.addr()).is_none() {
+                self.neighbors.forget(key.circuit, key.prefix.prefix);
+            }
             if let Some(mac) = binding.mac.filter(|_| !binding.verify_mac) {
                 heir.learned(key.circuit, key.prefix.prefix, mac);
             }
@@ -151,6 +155,7 @@ impl Subscribers {
         self.carry();
         let ended = self.directory.expire(now, ENDED);
         if !ended.is_empty() {
+            self.forget_gone(&ended);
             self.happened.push_back(Happened::Ended(ended));
         }
     }
@@ -207,6 +212,19 @@ impl Subscribers {
     /// Everyone known.
     pub(crate) fn neighbors(&self) -> impl Iterator<Item = Neighbor> {
         self.neighbors.neighbors()
+    }
+
+    /// Whoever has an address after nobody had it is asked for anew.
+    fn forget_gone(&mut self, changes: &[Change]) {
+        for change in changes {
+            let Change::Binding(BindingKey { circuit, prefix: IspPrefix { prefix, .. } }, None) = change
+            else {
+                continue;
+            };
+            if self.directory.binding(*circuit, prefix.addr()).is_none() {
+                self.neighbors.forget(*circuit, *prefix);
+            }
+        }
     }
 
     fn who(&self, circuit: Circuit, prefix: IpNet) -> Option<SubscriberId> {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::plan::{Behind, Plan};
+use super::edit;
+use super::plan::Behind;
 use super::world::{File, What, World};
 
 impl World {
@@ -187,11 +188,11 @@ impl World {
         self.topology_changed();
     }
 
-    /// Some nodes, or all, get another network file; each takes it when its control starts again.
+    /// Some nodes, or all, get another network file: while they run, or when their control starts again.
     fn file_changes(&mut self) {
-        if self.files.len() < 3 {
+        if self.files.len() < 4 {
             let mut plan = self.files[self.files.len() - 1].plan.clone();
-            self.edit(&mut plan);
+            edit::edit(&mut self.random, &self.plan, &mut plan);
             // What the parser does not take, no operator gets far with.
             if let Ok(file) = File::new(plan) {
                 self.files.push(file);
@@ -202,7 +203,13 @@ impl World {
         self.note(|| format!("network file {file} for {}", if all { "all" } else { "some" }));
         for node in 0..self.members.len() {
             if (all || self.random.chance(40)) && self.members[node].file != file {
-                self.changes_file(node, file);
+                if self.random.chance(60) {
+                    let after = Duration::from_millis(self.random.within(0, 2_000) as u64);
+                    let insist = self.random.chance(20);
+                    self.later(after, What::Reload { node, file, insist, announced: false });
+                } else {
+                    self.changes_file(node, file);
+                }
             }
         }
     }
@@ -213,62 +220,5 @@ impl World {
         self.members[node].file = file;
         let after = Duration::from_millis(self.random.within(100, 2_000) as u64);
         self.later(after, What::StartControl { node });
-    }
-
-    /// What an operator may do to a network file. Cables stay where they are.
-    fn edit(&mut self, plan: &mut Plan) {
-        let count = plan.isps.len();
-        let (a, b) = (self.random.below(count), self.random.below(count));
-        match self.random.below(5) {
-            // The same FEC, another ISP's.
-            0 | 1 if a != b && !plan.isps[a].doors.is_empty() && !plan.isps[b].doors.is_empty() => {
-                let (first, second) = (plan.isps[a].doors[0].fec, plan.isps[b].doors[0].fec);
-                let (one, other) = (plan.isps[a].doors[0].preference, plan.isps[b].doors[0].preference);
-                for (isp, from, to, preference) in [(a, first, second, other), (b, second, first, one)] {
-                    for door in plan.isps[isp].doors.iter_mut().filter(|door| door.fec == from) {
-                        (door.fec, door.preference) = (to, preference);
-                    }
-                }
-            }
-            2 if a != b => {
-                for (node, address) in plan.isps[a].headends.clone() {
-                    if let Some(at) = plan.isps[b].headends.iter().position(|headend| headend.0 == node) {
-                        let other = std::mem::replace(&mut plan.isps[b].headends[at].1, address);
-                        plan.isps[a].headends.iter_mut().filter(|h| h.0 == node).for_each(|h| h.1 = other);
-                    }
-                }
-            }
-            3 => {
-                let doors = &mut plan.isps[a].doors;
-                if doors.len() > 1 {
-                    doors.remove(self.random.below(doors.len()));
-                }
-            }
-            _ => self.edit_customers(plan),
-        }
-    }
-
-    fn edit_customers(&mut self, plan: &mut Plan) {
-        // Where they are stored, no file says who they are.
-        if plan.customers.is_empty() || plan.stored {
-            return;
-        }
-        let number = self.random.below(plan.customers.len());
-        let customer = &plan.customers[number];
-        let node = customer.line.node;
-        let (line, host, name) = (customer.line, customer.host, &customer.name);
-        let isps = (0..plan.isps.len()).filter(|&isp| {
-            // Nobody has one ISP twice on a line.
-            let free = |other: &super::plan::Customer| {
-                let here = other.line.node == node && other.isp == isp;
-                !here || if other.line == line { other.name != *name } else { other.host != host }
-            };
-            plan.isps[isp].headends.iter().any(|h| h.0 == node) && plan.customers.iter().all(free)
-        });
-        let isps: Vec<usize> = isps.collect();
-        match self.random.pick(&isps) {
-            Some(isp) if self.random.chance(70) => plan.customers[number].isp = isp,
-            _ => drop(plan.customers.remove(number)),
-        }
     }
 }

@@ -12,10 +12,12 @@ use ldp::{Action, ConnId, InterfaceId};
 use tokio::sync::mpsc;
 
 use crate::control::Input;
+use crate::control::api_server::Question;
 use crate::control::directory::keeper::Job;
 use crate::control::forwarder_link::{ForwarderInput, Inherited};
 use crate::control::ldp_io::{LdpInput, LdpTransport};
 use crate::control::node::Node;
+use crate::control::reload::{Loaded, Proposal, Verdict};
 use crate::control::start::Parts;
 
 /// What a speaker asked for, in order.
@@ -133,6 +135,24 @@ impl ControlSide {
                 node.settle(now);
             }
             Phase::Over => {}
+        }
+    }
+
+    /// Proposes another network file; `None` as long as it asks the forwarder.
+    pub(super) fn propose(&mut self, now: Tick, loaded: Box<Loaded>, dry_run: bool) -> Option<Verdict> {
+        if !matches!(self.phase, Phase::Running(_)) {
+            return None;
+        }
+        let (proposal, mut answer) = Proposal::new(loaded, dry_run);
+        self.take(now, Input::Reload(proposal));
+        answer.try_recv().ok()
+    }
+
+    /// The answer to a question to the API, if it is asked of a node that runs.
+    pub(super) fn answer(&self, now: Tick, question: Question) -> Option<serde_json::Value> {
+        match &self.phase {
+            Phase::Running(node) => Some(node.answer(now, question)),
+            _ => None,
         }
     }
 

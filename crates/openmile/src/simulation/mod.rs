@@ -10,14 +10,17 @@
 mod chaos;
 mod check;
 mod control_side;
+mod edit;
 mod fault;
 mod hosts;
 mod links;
 mod moves;
 mod packet;
 mod plan;
+mod processes;
 mod quiet;
 mod random;
+mod reload;
 mod routing;
 mod shell;
 mod stranger;
@@ -46,16 +49,17 @@ fn run(seed: u64, broken: Option<Broken>) -> Result<World, Box<(String, World)>>
     }
 }
 
-fn seeds() -> Range<u64> {
+/// The seeds to run: these, if the operator says no others.
+fn seeds(short: Range<u64>) -> Range<u64> {
     let given = std::env::var("OPENMILE_SEEDS").ok();
     let range = given.as_deref().and_then(|range| range.split_once(".."));
-    range.and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?)).unwrap_or(SHORT)
+    range.and_then(|(first, end)| Some(first.parse().ok()?..end.parse().ok()?)).unwrap_or(short)
 }
 
 #[test]
 fn no_packet_of_an_isp_comes_to_another_whatever_happens() {
     let (mut arrivals, mut walks, mut hops, mut abroad, mut moves, mut failed) = (0, 0, 0, 0, 0, Vec::new());
-    let seeds = seeds();
+    let seeds = seeds(SHORT);
     for seed in seeds.clone() {
         match run(seed, None) {
             Ok(world) => {

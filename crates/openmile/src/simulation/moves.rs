@@ -13,32 +13,37 @@ use tokio::sync::oneshot;
 
 use super::hosts::{TAKES_EFFECT, has};
 use super::plan::{Customer, Line};
+use super::text;
 use super::world::{What, World};
 use crate::control::Input;
 use crate::control::directory::DirectoryInput;
 use crate::control::directory::keeper::{Done, Job};
 use crate::control::directory::store::StoreError;
 
+/// How many seconds a move takes where the network file does not say it.
+const GRACE: u16 = 30;
+
 /// A node's disk.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
+    node: String,
     records: BTreeMap<SubscriberId, Record>,
     next: SubscriberId,
 }
 
 impl Disk {
     /// A disk with what is in a directory.
-    pub(super) fn of(directory: &Directory, clock: Clock) -> Self {
+    fn of(directory: &Directory, clock: Clock) -> Self {
         let records = directory.subscribers().filter_map(|(id, _)| Some((id, directory.record(id, clock)?)));
-        Self { records: records.collect(), next: directory.next_id() }
+        let (node, records) = (directory.node().to_owned(), records.collect());
+        Self { node, records, next: directory.next_id() }
     }
 
-    /// The directory on it.
-    pub(super) fn load(&self, node: &str, facts: &Facts, clock: Clock) -> Directory {
-        let mut directory = Directory::new(node, facts);
+    /// The directory on it. Who does not fit the network file is remembered there.
+    pub(super) fn load(&self, facts: &Facts, clock: Clock) -> Directory {
+        let mut directory = Directory::new(&self.node, facts);
         for (id, record) in &self.records {
-            let loaded = directory.load(*id, record.clone(), clock);
-            assert!(loaded.is_ok(), "{record:?}: {loaded:?}");
+            let _ = directory.load(*id, record.clone(), clock);
         }
         directory.reserve_ids(self.next);
         directory
@@ -68,6 +73,8 @@ pub(super) struct Wish {
     to: usize,
     /// Whether somebody else has the address there, or has not left it yet.
     conflict: bool,
+    /// For how long what its former ISP sends still arrives.
+    grace: Duration,
 }
 
 /// What was true of a customer before.
@@ -81,9 +88,37 @@ pub(super) struct Left {
 }
 
 impl World {
-    /// The subscribers that are in force at a node with this file.
-    pub(super) fn customers(&self, file: usize) -> &[Customer] {
-        if self.plan.stored { &self.plan.customers } else { &self.files[file].plan.customers }
+    /// Gives every node a disk with its subscribers, if they are stored.
+    pub(super) fn fill_disks(&mut self) {
+        if !self.plan.stored {
+            return;
+        }
+        let (facts, rows) =
+            (crate::site::facts(self.files[0].site.network(), None), text::subscribers(&self.plan));
+        for node in 0..self.members.len() {
+            let directory = Directory::read(&format!("n{node}"), &rows, &facts).expect("rows that fit");
+            self.members[node].disk = Some(Disk::of(&directory, self.clock()));
+        }
+    }
+
+    /// The subscribers that are in force where a node has this file.
+    pub(super) fn customers(&self, file: usize) -> Vec<Customer> {
+        let plan = &self.files[file].plan;
+        if !self.plan.stored {
+            return plan.customers.clone();
+        }
+        let in_force = |customer: &&Customer| self.is_in_force(customer, plan);
+        self.plan.customers.iter().filter(in_force).cloned().collect()
+    }
+
+    /// Whether all services of a stored subscriber fit a file: they are there together, or none of them is.
+    fn is_in_force(&self, customer: &Customer, plan: &super::plan::Plan) -> bool {
+        let services = self.plan.customers.iter().filter(|service| service.name == customer.name);
+        services.into_iter().all(|service| {
+            let (node, port) = (service.line.node, service.line.port);
+            plan.isps[service.isp].headends.iter().any(|h| h.0 == node)
+                && !plan.terms.absent.contains(&(node, port))
+        })
     }
 
     /// Somebody goes to another ISP.
@@ -106,12 +141,19 @@ impl World {
         }
         let soon = self.now + Duration::from_secs(1);
         let others = self.plan.customers.iter().enumerate();
-        let mut others = others.filter(|(n, c)| *n != customer && c.line.node == node && c.host == host);
-        let conflict = others.any(|(number, other)| {
+        let others = others.filter(|(n, c)| *n != customer && c.line.node == node && c.host == host);
+        let others: Vec<_> = others.collect();
+        let file = &self.files[self.members[node].file].plan;
+        if others.iter().any(|(_, other)| !self.is_in_force(other, file)) {
+            // The node would not know that the address is somebody's.
+            return;
+        }
+        let conflict = others.into_iter().any(|(number, other)| {
             let leaving = |left: &Left| left.customer == number && left.isp == to && left.ends > soon;
             other.isp == to || self.left.iter().any(leaving)
         });
-        let wish = Wish { customer, to, conflict };
+        let grace = Duration::from_secs(file.terms.move_grace.unwrap_or(GRACE).into());
+        let wish = Wish { customer, to, conflict, grace };
         self.note(|| format!("{name} on {line:?} is to go from ISP {isp} to {to} ({wish:?})"));
         let (answered, answer) = oneshot::channel();
         let edit = SubscriberEdit {
@@ -157,7 +199,7 @@ impl World {
     }
 
     fn moved(&mut self, wish: Wish) {
-        let Wish { customer, to, conflict } = wish;
+        let Wish { customer, to, conflict, grace } = wish;
         self.note(|| format!("customer {customer} goes to ISP {to}"));
         if conflict {
             self.checker
@@ -165,7 +207,7 @@ impl World {
         }
         self.checker.moves += 1;
         let isp = std::mem::replace(&mut self.plan.customers[customer].isp, to);
-        let (at, ends) = (self.now, self.now + Duration::from_secs(self.plan.move_grace));
+        let (at, ends) = (self.now, self.now + grace);
         self.left.push(Left { customer, isp, at, ends });
     }
 

@@ -94,8 +94,25 @@ pub(super) struct Plan {
     pub(super) stranger: Option<usize>,
     /// Whether nodes keep their subscribers in a store, and not in a file.
     pub(super) stored: bool,
-    /// For how many seconds what the former ISP of a subscriber sends still arrives.
-    pub(super) move_grace: u64,
+    /// What a network file says besides.
+    pub(super) terms: Terms,
+}
+
+/// What a network file says and no packet's way depends on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    pub(super) uniform: bool,
+    pub(super) lsp_mtu: Option<u16>,
+    /// For how many seconds what the former ISP of a subscriber sends still arrives, if it is said.
+    pub(super) move_grace: Option<u16>,
+    /// ISPs with `clamp_mss`.
+    pub(super) clamped: BTreeSet<usize>,
+    /// Whether the gateways are the last addresses of their pools.
+    pub(super) last_gateway: bool,
+    /// Whether ports are written in the other order.
+    pub(super) turned: bool,
+    /// Ports that are not in the file: node and port.
+    pub(super) absent: BTreeSet<(usize, usize)>,
 }
 
 /// A FEC's or return address.
@@ -160,7 +177,7 @@ impl Plan {
             customers: Vec::new(),
             stranger: None,
             stored: random.chance(50),
-            move_grace: random.pick(&[1, 5, 30]).unwrap_or(30),
+            terms: Terms { move_grace: random.pick(&[Some(1), Some(5), None]).flatten(), ..Terms::default() },
         };
         plan.lay_cables(random);
         if random.chance(40) {

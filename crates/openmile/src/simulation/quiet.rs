@@ -56,10 +56,16 @@ impl World {
             }
         }
         self.topology_changed();
+        // Whoever was to have another file by and by is to have this one too.
+        self.forget_reloads();
         let file = self.random.below(self.files.len());
         for node in 0..self.members.len() {
             if self.members[node].file != file {
-                self.changes_file(node, file);
+                if self.random.chance(50) {
+                    self.later(Duration::ZERO, What::Reload { node, file, insist: true, announced: false });
+                } else {
+                    self.changes_file(node, file);
+                }
             }
             self.later(Duration::from_secs(1), What::StartForwarder { node });
             self.later(Duration::from_secs(1), What::StartControl { node });
@@ -91,9 +97,9 @@ impl World {
     }
 
     /// A packet of everybody, and a packet to everybody, arrives.
-    fn everybody_sends(&mut self) {
+    pub(super) fn everybody_sends(&mut self) {
         let file = self.members[0].file;
-        let plan = Plan { customers: self.customers(file).to_vec(), ..self.files[file].plan.clone() };
+        let plan = Plan { customers: self.customers(file), ..self.files[file].plan.clone() };
         let mut waiting: Vec<(usize, Option<usize>, std::net::IpAddr)> = Vec::new();
         for (number, customer) in plan.customers.iter().enumerate() {
             let remote: Vec<_> = plan.isps[customer.isp]

@@ -104,10 +104,10 @@ impl World {
     ) -> (BTreeMap<PortId, Interface>, BTreeMap<Ipv4Addr, HostRoute>, BTreeMap<NextHop, MacAddr>) {
         let mut interfaces = BTreeMap::new();
         for port in 0..self.plan.nodes[node].ports.len() {
-            if let Some(address) = self.port_address(node, port).filter(|_| self.carrier(node, port)) {
+            let address = self.port_address(node, port).filter(|_| self.carrier(node, port));
+            if let (Some(address), Some(id)) = (address, self.members[node].port_ids[port]) {
                 let link = LinkIndex(port as u32 + 1);
-                interfaces
-                    .insert(self.members[node].port_ids[port], Interface { link, addresses: vec![address] });
+                interfaces.insert(id, Interface { link, addresses: vec![address] });
             }
         }
         let mut owners = BTreeMap::<Ipv4Addr, BTreeSet<usize>>::new();
@@ -116,9 +116,9 @@ impl World {
                 owners.entry(address).or_default().insert(number);
             }
         }
-        let own = &self.members[node].loopback;
+        let wanted = &self.members[node].hosts;
         let (mut routes, mut macs) = (BTreeMap::new(), BTreeMap::new());
-        for (&address, nodes) in owners.iter().filter(|(address, _)| !own.contains(address)) {
+        for (&address, nodes) in owners.iter().filter(|(address, _)| wanted.contains(address)) {
             let mut next_hops: Vec<(NextHop, MacAddr)> = Vec::new();
             let mut metric = 0;
             if let Some(hop) = self.by_stranger(node, address) {

@@ -4,15 +4,32 @@ use std::fmt::Write;
 
 use super::plan::{Behind, Plan, Tags, lsr_id, service_address};
 
+/// The name of the file of subscribers.
+pub(super) const SUBSCRIBERS: &str = "subscribers.csv";
+
 /// The network file.
 pub(super) fn network(plan: &Plan) -> String {
     let mut text = String::from("[network]\nname = \"simulated\"\n");
-    let _ = writeln!(text, "move_grace = {}", plan.move_grace);
+    if !plan.stored {
+        let _ = writeln!(text, "subscribers = \"{SUBSCRIBERS}\"");
+    }
+    let terms = &plan.terms;
+    text.push_str(if terms.uniform { "ttl = \"uniform\"\n" } else { "" });
+    for (key, value) in [("lsp_mtu", terms.lsp_mtu), ("move_grace", terms.move_grace)] {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
     for (number, node) in plan.nodes.iter().enumerate() {
         let (first, last) = node.labels;
         let _ = writeln!(text, "[[node]]\nname = \"n{number}\"\nlsr_id = \"{}\"", lsr_id(number));
         let _ = writeln!(text, "labels = [{first}, {last}]");
-        for (name, behind) in &node.ports {
+        let here = node.ports.iter().enumerate().filter(|(port, _)| !terms.absent.contains(&(number, *port)));
+        let mut ports: Vec<_> = here.map(|(_, port)| port).collect();
+        if terms.turned {
+            ports.reverse();
+        }
+        for (name, behind) in ports {
             let kind = match behind {
                 Behind::Cable(..) | Behind::Stranger => "backbone",
                 Behind::Access => "access",
@@ -21,8 +38,13 @@ pub(super) fn network(plan: &Plan) -> String {
             let _ = writeln!(text, "[[node.port]]\nname = \"{name}\"\nkind = \"{kind}\"");
         }
     }
-    for isp in &plan.isps {
+    let gateway = if terms.last_gateway { 254 } else { 1 };
+    for (number, isp) in plan.isps.iter().enumerate() {
+        if isp.doors.is_empty() && isp.headends.is_empty() {
+            continue;
+        }
         let _ = writeln!(text, "[[isp]]\nasn = {0}\nname = \"as{0}\"", isp.asn);
+        text.push_str(if terms.clamped.contains(&number) { "clamp_mss = true\n" } else { "" });
         for door in &isp.doors {
             let (node, link) = (door.line.node, door.link);
             let port = &plan.nodes[node].ports[door.line.port].0;
@@ -51,12 +73,12 @@ pub(super) fn network(plan: &Plan) -> String {
             let _ = writeln!(text, "[[isp.headend]]\nnode = \"n{node}\"\nreturn_address = \"{address}\"");
             let _ = writeln!(
                 text,
-                "[[isp.headend.pool]]\nprefix = \"100.64.{node}.0/24\"\ngateway = \"100.64.{node}.1\""
+                "[[isp.headend.pool]]\nprefix = \"100.64.{node}.0/24\"\ngateway = \"100.64.{node}.{gateway}\""
             );
             let site = 0x100 + node;
             let _ = writeln!(
                 text,
-                "[[isp.headend.pool]]\nprefix = \"2001:db8:{site:x}::/48\"\ngateway = \"2001:db8:{site:x}::1\""
+                "[[isp.headend.pool]]\nprefix = \"2001:db8:{site:x}::/48\"\ngateway = \"2001:db8:{site:x}::{gateway}\""
             );
         }
     }

@@ -1,18 +1,15 @@
 //! All nodes, what is between them, and virtual time.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use contract::{PortId, Tick, ToControl, ToForwarder};
 use ldp::{ConnId, InterfaceId};
-use network::Network;
-use subscriber::{Clock, Directory};
+use network::{Network, PortNumbers};
 
 use super::check::Checker;
-use super::control_side::{ControlSide, Wires};
+use super::control_side::ControlSide;
 use super::fault::Fault;
 use super::links::Pipe;
 use super::moves::{Asked, Disk, Left, Wish};
@@ -22,16 +19,11 @@ use super::routing::Told;
 use super::shell::Shell;
 use super::stranger::Stranger;
 use crate::control::Input;
-use crate::control::directory::keeper::Keeper;
-use crate::control::directory::{Desk, Source};
-use crate::control::events::EventBus;
 use crate::control::forwarder_link::ForwarderInput;
 use crate::control::kernel::KernelEvent;
 use crate::control::ldp_io::LdpInput;
-use crate::control::start::{self, Parts};
+use crate::site::Site;
 
-/// How often control looks for a forwarder.
-const RETRY: Duration = Duration::from_millis(100);
 /// Events that are shown when a run fails.
 const TRACE: usize = 120;
 
@@ -52,16 +44,20 @@ pub(super) struct Member {
     /// What the kernel has told control.
     pub(super) told: Told,
     /// When the last message each way arrives: they stay in order.
-    arrivals: [Tick; 3],
-    /// Its ports' numbers, in the order of the plan.
-    pub(super) port_ids: Vec<PortId>,
-    /// When control last met a forwarder.
+    pub(super) arrivals: [Tick; 3],
+    /// Its ports' numbers, in the order of the plan; those that its file does not have have none.
+    pub(super) port_ids: Vec<Option<PortId>>,
+    /// The numbers that its ports have and had.
+    pub(super) numbers: PortNumbers,
+    /// Addresses that control wants to know the routes to.
+    pub(super) hosts: BTreeSet<Ipv4Addr>,
+    /// When control last met a forwarder, or its network file changed.
     pub(super) replayed: Tick,
     /// Where its directory is, if not in a file.
     pub(super) disk: Option<Disk>,
     /// What its directory was last asked for.
     pub(super) asked: Option<Asked>,
-    /// When control was last started or the forwarder last killed.
+    /// When control was last started or reloaded, or the forwarder last killed.
     pub(super) disturbed: Tick,
 }
 
@@ -141,22 +137,30 @@ pub(super) enum What {
     StartForwarder {
         node: usize,
     },
+    /// A node is to go on with another network file.
+    Reload {
+        node: usize,
+        file: usize,
+        /// Whether it is started again with it if it cannot.
+        insist: bool,
+        /// Whether from now on both files may be in force.
+        announced: bool,
+    },
 }
 
 /// A network file that some nodes may have.
 pub(super) struct File {
     pub(super) plan: Plan,
-    pub(super) network: Network,
-    pub(super) subscribers: String,
+    pub(super) site: Site,
 }
 
 impl File {
     /// What an operator would have written of this plan.
     pub(super) fn new(plan: Plan) -> Result<Self, String> {
         let network = Network::parse("simulated.toml", &super::text::network(&plan));
-        let network = network.map_err(|report| report.render(false))?;
-        let subscribers = super::text::subscribers(&plan);
-        Ok(Self { plan, network, subscribers })
+        let rows = if plan.stored { String::new() } else { super::text::subscribers(&plan) };
+        let site = network.and_then(|network| Site::new(network, super::text::SUBSCRIBERS, rows));
+        Ok(Self { plan, site: site.map_err(|report| report.render(false))? })
     }
 }
 
@@ -205,6 +209,8 @@ impl World {
             told: Told::default(),
             arrivals: [Tick(0); 3],
             port_ids: Vec::new(),
+            numbers: PortNumbers::default(),
+            hosts: BTreeSet::new(),
             replayed: Tick(0),
             disturbed: Tick(0),
             disk: None,
@@ -231,6 +237,7 @@ impl World {
             random,
             plan,
         };
+        world.fill_disks();
         for node in 0..world.members.len() {
             let after = Duration::from_millis(world.random.below(300) as u64);
             world.later(after, What::StartForwarder { node });
@@ -258,6 +265,11 @@ impl World {
     /// Has something happen later.
     pub(super) fn later(&mut self, after: Duration, what: What) {
         self.at(self.now + after, what);
+    }
+
+    /// No reload happens any more that was to happen.
+    pub(super) fn forget_reloads(&mut self) {
+        self.queue.retain(|_, what| !matches!(what, What::Reload { .. }));
     }
 
     fn at(&mut self, at: Tick, what: What) {
@@ -360,6 +372,12 @@ impl World {
             What::Stored { node, control, plan, wish } => self.stored(node, control, plan, wish),
             What::StartControl { node } => self.start_control(node),
             What::StartForwarder { node } => self.start_forwarder(node),
+            What::Reload { node, file, insist, announced: false } => {
+                // What was sent before arrives before.
+                self.members[node].replayed = self.now;
+                self.later(Duration::from_millis(1), What::Reload { node, file, insist, announced: true });
+            }
+            What::Reload { node, file, insist, .. } => self.reload(node, file, insist),
         }
     }
 
@@ -404,146 +422,6 @@ impl World {
         for (port, octets) in sent {
             self.leaves(node, port, octets);
         }
-    }
-
-    fn meet(&mut self, node: usize, control: u64) {
-        let now = self.now;
-        let member = &mut self.members[node];
-        if member.controls != control || member.control.is_none() {
-            return;
-        }
-        match &mut member.shell {
-            Some(shell) => {
-                member.replayed = now;
-                let held = shell.connect(control);
-                if let Some(process) = &mut member.control {
-                    process.connected(now, held);
-                }
-                self.follow_up(node);
-            }
-            None => self.later(RETRY, What::Meet { node, control }),
-        }
-    }
-
-    /// Starts a node's control, with its file.
-    pub(super) fn start_control(&mut self, node: usize) {
-        if self.members[node].control.is_some() {
-            return;
-        }
-        self.note(|| format!("control of n{node} starts"));
-        let actions = Rc::new(RefCell::new(VecDeque::new()));
-        let file = &self.files[self.members[node].file];
-        let name = format!("n{node}");
-        let Some(view) = file.network.node(&name) else { return };
-        let facts = crate::site::facts(&file.network, None);
-        let seconds = 1_700_000_000 + (self.now.0 / 1_000_000_000) as u32;
-        let clock = Clock { tick: self.now, wall: u64::from(seconds) * 1_000_000_000 };
-        let read = || Directory::read(&name, &file.subscribers, &facts).expect("rows that were checked");
-        let (keeper, jobs) = std::sync::mpsc::channel();
-        let (directory, source) = if self.plan.stored {
-            let disk = self.members[node].disk.get_or_insert_with(|| Disk::of(&read(), clock));
-            (disk.load(&name, &facts, clock), Source::Store(Keeper::new(keeper)))
-        } else {
-            (read(), Source::None)
-        };
-        let ldp = start::ldp_config(&view, seconds);
-        let own = view.own_fecs().into_iter().filter_map(|fec| match fec.0.addr() {
-            std::net::IpAddr::V4(host) => Some(host),
-            std::net::IpAddr::V6(_) => None,
-        });
-        let loopback: BTreeSet<Ipv4Addr> = own.collect();
-        let ports = self.plan.nodes[node].ports.iter();
-        let port_ids = ports.filter_map(|(name, _)| Some(view.port(name)?.0)).collect();
-        let parts = Parts {
-            network: file.network.clone(),
-            view,
-            directory,
-            desk: Desk::new(source, facts),
-            io: Box::new(Wires::new(Rc::clone(&actions))),
-            events: EventBus::new(),
-            counters: std::path::PathBuf::new(),
-            started: seconds,
-            ldp,
-        };
-        let now = self.now;
-        let member = &mut self.members[node];
-        member.controls += 1;
-        member.port_ids = port_ids;
-        member.disturbed = now;
-        member.replayed = now;
-        member.control = Some(ControlSide::new(parts, actions, jobs));
-        member.told = Told::default();
-        member.arrivals = [now; 3];
-        let moved = std::mem::replace(&mut member.loopback, loopback) != self.members[node].loopback;
-        let control = self.members[node].controls;
-        self.later(Duration::from_millis(1), What::Meet { node, control });
-        self.later(Duration::from_millis(1), What::Converge { node });
-        if moved {
-            self.topology_changed();
-        }
-    }
-
-    /// Kills a node's control: the kernel closes its connections, nothing is said.
-    pub(super) fn kill_control(&mut self, node: usize) {
-        self.note(|| format!("control of n{node} is killed"));
-        if self.members[node].control.take().is_some() {
-            self.control_is_gone(node);
-        }
-    }
-
-    /// Stops a node's control in order.
-    pub(super) fn stop_control(&mut self, node: usize) {
-        self.note(|| format!("control of n{node} stops"));
-        let Some(mut control) = self.members[node].control.take() else { return };
-        control.stop(self.now);
-        let actions: Vec<_> = control.actions.borrow_mut().drain(..).collect();
-        for action in actions {
-            self.act(node, action);
-        }
-        self.control_is_gone(node);
-    }
-
-    fn control_is_gone(&mut self, node: usize) {
-        let now = self.now;
-        if let Some(shell) = &mut self.members[node].shell {
-            shell.disconnect(now);
-        }
-        let ends: Vec<End> = self.pipes.keys().filter(|end| end.0 == node).copied().collect();
-        for end in ends {
-            self.close(end);
-        }
-    }
-
-    /// Starts a node's forwarder, whose devices are as they are.
-    pub(super) fn start_forwarder(&mut self, node: usize) {
-        if self.members[node].shell.is_some() {
-            return;
-        }
-        self.note(|| format!("forwarder of n{node} starts"));
-        let devices = self.plan.nodes[node].ports.iter().map(|port| port.0.clone()).collect();
-        let carriers = (0..self.plan.nodes[node].ports.len()).map(|port| self.carrier(node, port)).collect();
-        let member = &mut self.members[node];
-        member.shells += 1;
-        member.shell = Some(Shell::new(node, devices, carriers));
-        self.checker.tables_changed(node);
-    }
-
-    /// Kills a node's forwarder: tables are gone, and so is what was in it.
-    pub(super) fn kill_forwarder(&mut self, node: usize) {
-        self.note(|| format!("forwarder of n{node} is killed"));
-        let now = self.now;
-        let member = &mut self.members[node];
-        member.disturbed = now;
-        if member.shell.take().is_none() {
-            return;
-        }
-        if let Some(control) = &mut member.control {
-            control.lost(now);
-        }
-        self.checker.tables_changed(node);
-        self.follow_up(node);
-        let control = self.members[node].controls;
-        self.later(RETRY, What::Meet { node, control });
     }
 
     /// Has the kernel tell a node's control something, after what it told before.
