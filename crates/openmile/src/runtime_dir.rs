@@ -77,13 +77,16 @@ impl RuntimeDir {
         self.0.join("labels")
     }
 
-    /// Labels are given out from now on. Whether they were before, and nobody was told that they are not any more.
-    pub(crate) fn begin_labels(&self) -> std::io::Result<bool> {
-        let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(self.labels());
-        match opened {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(true),
-            opened => opened.map(|_| false),
-        }
+    /// Labels are given out from now on, by a start of this number or, if that is no greater than the last one's, a greater.
+    /// That number, and whether labels were given out before and nobody was told that they are not any more.
+    pub(crate) fn begin_labels(&self, number: u32) -> std::io::Result<(u32, bool)> {
+        let before = match std::fs::read_to_string(self.labels()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            text => Some(text?.trim().parse::<u32>().unwrap_or(0)),
+        };
+        let number = number.max(before.map_or(0, |before| before.saturating_add(1)));
+        std::fs::write(self.labels(), number.to_string())?;
+        Ok((number, before.is_some()))
     }
 
     /// Control's API.

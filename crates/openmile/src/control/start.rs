@@ -66,6 +66,8 @@ pub(crate) struct Prepared {
     neighbors: ldp::Neighbors,
     /// Whether neighbors may use labels of a control process before, of which nobody knows.
     labels_in_doubt: bool,
+    /// The number of this start, see [`ldp_config`].
+    number: u32,
     api: UnixListener,
     forwarder: PathBuf,
     counters: PathBuf,
@@ -80,6 +82,7 @@ pub(crate) struct Begun {
     netlink: Netlink,
     neighbors: ldp::Neighbors,
     labels_in_doubt: bool,
+    number: u32,
     io: LdpIo,
     events: EventBus,
     counters: PathBuf,
@@ -122,8 +125,8 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
     let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
     let (file, state) = (file.to_owned(), StateDir::new(state.base(), node));
     let neighbors = ldp_policy::neighbors(&view, &folder(&file))?;
-    let before =
-        dir.begin_labels().into_diagnostic().wrap_err("the runtime directory cannot be written to")?;
+    let begun = dir.begin_labels(clock::epoch_seconds()).into_diagnostic();
+    let (number, before) = begun.wrap_err("the runtime directory cannot be written to")?;
     let labels_in_doubt = before || clock::since_boot() < ldp_config(&view, 0).forgetting();
     Ok(Prepared {
         file,
@@ -134,6 +137,7 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
         listener,
         neighbors,
         labels_in_doubt,
+        number,
         api,
         forwarder,
         counters,
@@ -223,7 +227,8 @@ impl Prepared {
         let serve = api_server::serve(self.api, inputs.clone(), reloads, events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
         let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
-        let Self { file, site, view, state, netlink, neighbors, labels_in_doubt, counters, .. } = self;
+        let Self { file, site, view, state, netlink, neighbors, labels_in_doubt, number, counters, .. } =
+            self;
         let node = view.name.as_str().to_owned();
         Begun {
             file,
@@ -233,6 +238,7 @@ impl Prepared {
             netlink,
             neighbors,
             labels_in_doubt,
+            number,
             io,
             events,
             counters,
@@ -279,7 +285,7 @@ impl Begun {
         };
         let (io, started) = (Box::new(self.io), clock::epoch_seconds());
         let Self { events, counters, .. } = self;
-        let mut ldp = Config { neighbors: self.neighbors, ..ldp_config(&view, started) };
+        let mut ldp = Config { neighbors: self.neighbors, ..ldp_config(&view, self.number) };
         ldp.quarantine &= self.labels_in_doubt;
         Ok((Parts { network, view, directory, desk, io, events, counters, started, ldp }, reloader))
     }
@@ -293,18 +299,19 @@ pub(crate) fn folder(file: &Path) -> PathBuf {
 /// A range with fewer labels is too small to begin where the speaker before did not give any out.
 const MANY_LABELS: u32 = 256 * 64;
 
-/// Where in the range a speaker begins that was started at this time. Neighbours may send by the labels of the one before
-/// until they know that it is gone, which takes them less than 256 s: each second of its absence puts 1/256 of the range,
-/// 64 labels at least, between its first label and ours.
-fn first_label(range: LabelRange, seconds: u32) -> Label {
+/// Where in the range the speaker of the start of this number begins. Neighbours may send by the labels of the one before
+/// until they know that it is gone, which takes them less than 256 s: each second of its absence, and each
+/// start, puts 1/256 of the range, 64 labels at least, between its first label and ours.
+fn first_label(range: LabelRange, number: u32) -> Label {
     let first = range.first().value();
     let size = range.last().value() - first + 1;
-    let offset = u64::from(seconds) * u64::from((size / 256).max(64)) % u64::from(size);
+    let offset = u64::from(number) * u64::from((size / 256).max(64)) % u64::from(size);
     Label::new(first + offset as u32).unwrap_or(range.first())
 }
 
-/// How the speaker is to be that is started at this time, if the forwarder remembers nothing.
-pub(crate) fn ldp_config(view: &NodeView, seconds: u32) -> Config {
+/// How the speaker of the start of this number is to be, if the forwarder remembers nothing. Starts are numbered by seconds
+/// since the Unix epoch, and no two have the same number.
+pub(crate) fn ldp_config(view: &NodeView, number: u32) -> Config {
     let defaults = Config::new(view.lsr_id);
     Config {
         hello_hold: view.ldp.hello_hold.map_or(defaults.hello_hold, LdpTime::duration),
@@ -312,9 +319,9 @@ pub(crate) fn ldp_config(view: &NodeView, seconds: u32) -> Config {
         owners: owners(view),
         transport_address: view.transport_address,
         label_range: view.labels.first()..=view.labels.last(),
-        first_label: first_label(view.labels, seconds),
+        first_label: first_label(view.labels, number),
         quarantine: view.labels.last().value() - view.labels.first().value() + 1 < MANY_LABELS,
-        configuration_sequence: seconds,
+        configuration_sequence: number,
         ..defaults
     }
 }

@@ -60,7 +60,9 @@ impl World {
         let numbers = PortNumbers::new(held);
         let Some(view) = site.network().node_with(&format!("n{node}"), &numbers) else { return };
         let seconds = self.seconds();
-        let (ldp, facts) = (start::ldp_config(&view, seconds), site.facts(&view));
+        let number = seconds.max(self.members[node].start + 1);
+        self.members[node].start = number;
+        let (ldp, facts) = (start::ldp_config(&view, number), site.facts(&view));
         let (keeper, jobs) = channel();
         let (directory, source) = match &self.members[node].disk {
             Some(disk) if view.ports_of(PortKind::Access).next().is_some() => {

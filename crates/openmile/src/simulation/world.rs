@@ -59,6 +59,8 @@ pub(super) struct Member {
     pub(super) asked: Option<Asked>,
     /// When control was last started or reloaded, or the forwarder last killed.
     pub(super) disturbed: Tick,
+    /// The number of control's last start.
+    pub(super) start: u32,
 }
 
 /// Something that will happen.
@@ -213,6 +215,7 @@ impl World {
             hosts: BTreeSet::new(),
             replayed: Tick(0),
             disturbed: Tick(0),
+            start: 0,
             disk: None,
             asked: None,
         };

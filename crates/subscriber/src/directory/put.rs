@@ -123,13 +123,34 @@ impl Directory {
     /// A subscriber that is stored. One that does not fit the network file any more is remembered as such.
     pub fn load(&mut self, id: SubscriberId, record: Record, clock: Clock) -> Result<(), Vec<Problem>> {
         self.reserve_ids(SubscriberId(id.0 + 1));
-        match self.put(id, Some(&record), clock) {
+        match self.put_what_fits(id, &record, clock) {
             Ok(_) => Ok(()),
             Err(problems) => {
                 self.unfit.insert(record.name.clone(), (id, record));
                 Err(problems)
             }
         }
+    }
+
+    /// A subscriber that is stored, as far as it fits the network file: what is leaving ends anyway, and where it does not fit
+    /// any more it ends now and takes nothing else with it. What the forwarder should now hold.
+    pub(super) fn put_what_fits(
+        &mut self,
+        id: SubscriberId,
+        record: &Record,
+        clock: Clock,
+    ) -> Result<Vec<Change>, Vec<Problem>> {
+        let problems = match self.put(id, Some(record), clock) {
+            Ok((_, changes)) => return Ok(changes),
+            Err(problems) => problems,
+        };
+        let services: Vec<_> =
+            record.services.iter().filter(|service| service.leaving_until.is_none()).cloned().collect();
+        if services.is_empty() || services.len() == record.services.len() {
+            return Err(problems);
+        }
+        let stays = Record { name: record.name.clone(), services };
+        self.put(id, Some(&stays), clock).map(|(_, changes)| changes).map_err(|_| problems)
     }
 
     /// Everything about a subscriber is as it was.

@@ -71,8 +71,8 @@ impl Directory {
         self.gateways = self.node.pools.values().flatten().map(|pool| (pool.gateway, ())).collect();
         let mut changes = Vec::new();
         for (name, (id, record)) in std::mem::take(&mut self.unfit) {
-            match self.put(id, Some(&record), clock) {
-                Ok((_, new)) => changes.extend(new),
+            match self.put_what_fits(id, &record, clock) {
+                Ok(new) => changes.extend(new),
                 Err(_) => drop(self.unfit.insert(name, (id, record))),
             }
         }
