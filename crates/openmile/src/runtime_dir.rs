@@ -114,3 +114,22 @@ impl RuntimeDir {
         self.0.join("devices")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_starts_have_the_same_number_until_a_stop_in_order() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::new(base.path(), "n");
+        dir.create().unwrap();
+        let numbers = [100, 100, 99, 200].map(|seconds| dir.begin_labels(seconds).unwrap());
+        assert_eq!(numbers, [(100, false), (101, true), (102, true), (200, true)]);
+        std::fs::write(dir.labels(), "").unwrap();
+        assert_eq!(dir.begin_labels(300).unwrap(), (300, true), "cut off by a power failure");
+        dir.remove();
+        dir.create().unwrap();
+        assert_eq!(dir.begin_labels(300).unwrap(), (300, false));
+    }
+}

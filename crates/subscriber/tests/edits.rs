@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contract::{Asn, Binding, BindingKey, Change, Circuit, MacAddr, PortId, PortKind, SubscriberId, Tick};
+use contract::{
+    Asn, Binding, BindingKey, Change, Circuit, MacAddr, PortId, PortKind, SubscriberId, Tick, WallTime,
+};
 use ipnet::IpNet;
 use proptest::prelude::*;
-use subscriber::{Action, Clock, Directory, Edit, Facts, HEADER, Others, Record, csv_header, csv_line};
+use subscriber::{
+    Action, Clock, Directory, Edit, Facts, HEADER, Others, Record, ServiceRecord, csv_header, csv_line,
+};
 
 const GRACE: Duration = Duration::from_secs(30);
 const ALPHA: Asn = Asn(64501);
@@ -387,6 +391,24 @@ fn who_did_not_fit_is_there_again_once_the_network_has_room() {
     assert_eq!((held.len(), directory.unfit().len()), (2, 0));
     assert_eq!(bindings(&directory), held);
     assert_eq!(directory.id("anna"), Some(SubscriberId(0)));
+}
+
+#[test]
+fn what_is_leaving_and_fits_no_more_takes_nothing_with_it() {
+    let mut directory = Directory::new("head1", &facts());
+    let mut held = BTreeMap::new();
+    perform(&mut directory, &mut held, &[add("anna", "line1", "64501", "100.64.0.11")], at(0)).unwrap();
+    let record = directory.record(SubscriberId(0), at(0)).unwrap();
+    let leaving = ServiceRecord { leaving_until: Some(WallTime(u64::MAX)), ..record.services[0].clone() };
+    let gone = ServiceRecord { port: "line9".into(), ..leaving.clone() };
+    let with = |services| Record { services, ..record.clone() };
+    let mut directory = Directory::new("head1", &facts());
+    directory.load(SubscriberId(0), with(vec![record.services[0].clone(), gone.clone()]), at(0)).unwrap();
+    assert_eq!((directory.unfit().len(), bindings(&directory)), (0, held));
+    // Where nothing stays, nothing fits.
+    let mut directory = Directory::new("head1", &facts());
+    directory.load(SubscriberId(0), with(vec![gone]), at(0)).unwrap_err();
+    assert_eq!(directory.unfit().len(), 1);
 }
 
 fn import(directory: &mut Directory, text: &str, others: Others) -> Result<(u64, u64, usize, usize), u64> {

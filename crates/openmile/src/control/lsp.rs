@@ -166,7 +166,8 @@ pub(crate) fn lsps(known: Known) -> Lsps {
 
 /// Labels that a neighbour bound to FECs of several ISPs, or both to an ISP's and to its subscribers'. The label alone
 /// says whose a packet is, so by such a label one ISP's packets would come to another. All bindings count, whether or not
-/// the FEC is routed there: what the neighbour does with the label is one thing.
+/// the FEC is routed there: what the neighbour does with the label is one thing. So do those of FECs that are nobody's here:
+/// another node's network file may have them as an ISP's.
 pub(crate) fn shared_labels(
     bindings: impl IntoIterator<Item = (LdpId, Label, Fec)>,
     view: &NodeView,
@@ -174,8 +175,8 @@ pub(crate) fn shared_labels(
     let mut owners = BTreeMap::new();
     let mut shared = BTreeSet::new();
     for (peer, label, fec) in bindings {
-        let Some(owner) = view.fec_owner(&fec).map(|owner| (owner.isp, owner.kind)) else { continue };
-        if *owners.entry((peer, label)).or_insert(owner) != owner {
+        let owner = view.fec_owner(&fec).map(|owner| (owner.isp, owner.kind));
+        if label.is_real() && *owners.entry((peer, label)).or_insert(owner) != owner {
             shared.insert((peer, label));
         }
     }

@@ -350,3 +350,19 @@ fn the_loss_of_one_fec_leaves_the_others_as_they_are() {
     world.ldp.clear();
     assert_eq!(choices(&world), [], "none is left: the ISP is unreachable");
 }
+
+#[test]
+fn a_label_that_stands_for_more_than_one_isps_fec_is_shared() {
+    let view = World::new("head1").view;
+    let shared = |bindings: &[(u32, &str)]| {
+        let peer = LdpId::platform(TRANSIT);
+        let bindings = bindings.iter().map(|&(value, of)| (peer, label(value), fec(of)));
+        shared_labels(bindings, &view).into_iter().map(|(_, label)| label.value()).collect::<Vec<_>>()
+    };
+    let (alphas, also, betas, nobodys) = ("10.254.1.1", "10.254.1.2", "10.254.1.3", "10.254.9.9");
+    assert_eq!(shared(&[(100, alphas), (101, betas), (102, nobodys)]), [0_u32; 0]);
+    assert_eq!(shared(&[(100, alphas), (100, also)]), [0_u32; 0], "both lead to alpha");
+    assert_eq!(shared(&[(100, alphas), (100, betas), (101, also)]), [100]);
+    assert_eq!(shared(&[(100, alphas), (100, nobodys)]), [100], "it may be an ISP's in another node's file");
+    assert_eq!(shared(&[(3, alphas), (3, nobodys)]), [0_u32; 0], "null labels are not used anyway");
+}
