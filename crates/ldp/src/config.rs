@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use contract::{Fec, Label};
-use wire::ldp::{Capability, DEFAULT_MAX_PDU_LENGTH};
+use wire::ldp::{Capability, DEFAULT_MAX_PDU_LENGTH, HoldTime};
 
 use crate::{Distribution, Neighbors, Owner};
 
@@ -25,12 +25,16 @@ pub struct Config {
     /// How long a peer keeps an adjacency without a Hello, whole seconds, 3 s to 65534 s (RFC 5036 §3.5.2). Hellos go
     /// out three times as often as the hold time agreed on.
     pub hello_hold: Duration,
+    /// As `hello_hold`, by targeted Hellos (RFC 5036 §2.4.2).
+    pub targeted_hello_hold: Duration,
     /// Proposed time after which a silent session is dead, whole seconds, 3 s to 65535 s (RFC 5036 §3.5.3).
     pub keepalive: Duration,
     /// Increases with each start or change of configuration: a peer that backs off from us then tries anew at once
     /// (RFC 5036 §2.5.3, §3.5.2.1).
     pub configuration_sequence: u32,
-    /// Announce and ask for TTL 255 on session connections (RFC 6720).
+    /// Announce and ask for TTL 255 on session connections (RFC 6720); not as long as any neighbor may be several hops
+    /// away ([`NeighborPolicy::may_be_remote`](crate::NeighborPolicy::may_be_remote)), since a link Hello says the same
+    /// to all.
     pub gtsm: bool,
     /// Graceful restart: how long peers are to keep what we told them while our session is down (FT Reconnect Timeout,
     /// RFC 3478 §2); zero: not at all.
@@ -72,7 +76,9 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(1);
 /// What bounds memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Hello adjacencies, of all interfaces together; a Hello that would make one more is ignored.
+    /// Link Hello adjacencies of one interface; a Hello that would make one more is ignored, unless its sender is named
+    /// ([`Neighbors::named`]). So whoever floods one link keeps nobody away from another. Targeted ones are bounded by
+    /// who may have one.
     pub adjacencies: usize,
     /// Accepted connections that wait for a Hello of their peer.
     pub pending_connections: usize,
@@ -107,7 +113,8 @@ impl Config {
             transport_address: lsr_id,
             label_range: Label::FIRST_UNRESERVED..=Label::MAX,
             first_label: Label::FIRST_UNRESERVED,
-            hello_hold: Duration::from_secs(15),
+            hello_hold: HoldTime::LINK_DEFAULT,
+            targeted_hello_hold: HoldTime::TARGETED_DEFAULT,
             keepalive: Duration::from_secs(30),
             configuration_sequence: 1,
             gtsm: true,
@@ -131,7 +138,7 @@ impl Config {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            adjacencies: 1024,
+            adjacencies: 256,
             pending_connections: 64,
             bindings_per_peer: 1 << 18,
             addresses_per_peer: 4096,

@@ -12,6 +12,22 @@ use crate::{Owner, Password};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct InterfaceId(pub u32);
 
+/// How a peer is heard: a Hello adjacency's kind (RFC 5036 §2.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Via {
+    /// By link Hellos on this interface.
+    Link(InterfaceId),
+    /// By targeted Hellos, from anywhere.
+    Targeted,
+}
+
+impl Via {
+    /// The first in order.
+    pub(crate) const FIRST: Self = Self::Link(InterfaceId(0));
+    /// The last.
+    pub(crate) const LAST: Self = Self::Targeted;
+}
+
 /// A TCP connection. The speaker names those it opens with numbers that have [`ConnId::OUTGOING`] set; whoever does the
 /// I/O names accepted ones with numbers that have not. A number is not used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -29,6 +45,13 @@ pub enum Action {
     SendHello {
         /// Where.
         interface: InterfaceId,
+        /// The PDU.
+        octets: Vec<u8>,
+    },
+    /// Send a UDP datagram from port 646 of the transport address to port 646 of this address.
+    SendTargetedHello {
+        /// The other end.
+        to: Ipv4Addr,
         /// The PDU.
         octets: Vec<u8>,
     },
@@ -57,6 +80,11 @@ pub enum Action {
         /// The connection.
         conn: ConnId,
     },
+    /// Receive whatever has any TTL on this connection again, after [`Action::RequireGtsm`].
+    WaiveGtsm {
+        /// The connection.
+        conn: ConnId,
+    },
     /// Send these octets, in order; report them with `handle_written` as the kernel takes them.
     Write {
         /// The connection.
@@ -75,24 +103,37 @@ pub enum Action {
 /// What the speaker tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// A peer is heard on an interface.
+    /// A peer is heard.
     AdjacencyUp {
-        /// Where.
-        interface: InterfaceId,
+        /// How.
+        via: Via,
         /// Who.
         peer: LdpId,
     },
-    /// A peer is heard no more on an interface.
+    /// A peer is heard no more in this way.
     AdjacencyDown {
-        /// Where.
-        interface: InterfaceId,
+        /// How it was.
+        via: Via,
         /// Who.
         peer: LdpId,
+    },
+    /// A peer is heard on no link any more; its session and labels are kept, since it answers targeted Hellos
+    /// ([`crate::Protection`]).
+    Protected {
+        /// Who.
+        peer: LdpId,
+    },
+    /// An LSR that is not to do so sends targeted Hellos to us; they are ignored. Told once a minute.
+    UnwantedTargeted {
+        /// Who it says it is.
+        peer: LdpId,
+        /// The address that its Hellos come from.
+        source: Ipv4Addr,
     },
     /// Another LSR says Hello with this one's LSR-id or transport address; it is not listened to. Told once a minute.
     Impostor {
-        /// Where.
-        interface: InterfaceId,
+        /// How it is heard.
+        via: Via,
         /// The address that its Hellos come from.
         source: Ipv4Addr,
     },

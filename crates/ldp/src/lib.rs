@@ -36,9 +36,10 @@ pub use config::{Config, Limits};
 pub use distribution::{Control, Distribution, LoopDetection, Retention};
 pub use io::{
     Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Role,
+    Via,
 };
 pub use owner::Owner;
-pub use policy::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password};
+pub use policy::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password, Protection, Targeted};
 pub use speaker::Speaker;
 pub use view::{
     Adjacency, Capabilities, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent,

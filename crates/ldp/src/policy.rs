@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use contract::Fec;
 use ipnet::IpNet;
@@ -25,6 +26,10 @@ pub struct NeighborPolicy {
     pub password: Option<Password>,
     /// Whether segments that came through a router are refused (RFC 6720).
     pub gtsm: Gtsm,
+    /// Whether targeted Hellos are exchanged with it, over whatever is between (RFC 5036 §2.4.2).
+    pub targeted: Targeted,
+    /// Whether its session and labels survive the loss of the last link to it.
+    pub protection: Protection,
     /// Whether labels are told of their own accord or when asked for (RFC 5036 §2.6.3): on demand if both ends say so,
     /// else unsolicited (§3.5.3).
     pub advertisement: Advertisement,
@@ -46,6 +51,32 @@ pub enum Gtsm {
     Required,
     /// Never.
     Off,
+}
+
+/// Whether targeted Hellos are exchanged with a neighbor (RFC 5036 §2.4.2). They are accepted only from the address that
+/// ours go to, and only with that as transport address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Targeted {
+    /// No, unless it is protected ([`Protection`]).
+    #[default]
+    Off,
+    /// When its Hellos ask for it (the R bit).
+    Answer(Ipv4Addr),
+    /// Always.
+    On(Ipv4Addr),
+}
+
+/// Whether a neighbor that was met on a link is exchanged targeted Hellos with, too, so that its session and its labels are
+/// still there when the link comes back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Protection {
+    /// No.
+    #[default]
+    Off,
+    /// So long after the last link to it is lost.
+    For(Duration),
+    /// As long as it answers.
+    Forever,
 }
 
 /// Some FECs.
@@ -95,6 +126,8 @@ impl Default for NeighborPolicy {
             shut: false,
             password: None,
             gtsm: Gtsm::Negotiated,
+            targeted: Targeted::Off,
+            protection: Protection::Off,
             advertisement: Advertisement::DownstreamUnsolicited,
             accept: FecFilter::All,
             advertise: FecFilter::All,
@@ -103,7 +136,19 @@ impl Default for NeighborPolicy {
     }
 }
 
+impl NeighborPolicy {
+    /// Whether its packets may rightly come through a router: then GTSM is not negotiated (RFC 6720 §2.1).
+    pub fn may_be_remote(&self) -> bool {
+        self.targeted != Targeted::Off || self.protection != Protection::Off
+    }
+}
+
 impl Neighbors {
+    /// Whether any neighbor may be several hops away.
+    pub fn any_may_be_remote(&self) -> bool {
+        self.named.values().chain(&self.others).any(NeighborPolicy::may_be_remote)
+    }
+
     /// How this LSR is treated; `None`: it is not listened to.
     pub fn policy(&self, lsr_id: Ipv4Addr) -> Option<&NeighborPolicy> {
         self.named.get(&lsr_id).or(self.others.as_ref()).filter(|policy| !policy.shut)

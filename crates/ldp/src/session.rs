@@ -52,6 +52,8 @@ pub(crate) struct Session {
     /// The hold time agreed on.
     pub(crate) hold: Duration,
     pub(crate) peer_ft: Option<FtSession>,
+    /// Whether only what comes with TTL 255 is received.
+    pub(crate) gtsm: bool,
     pub(crate) capabilities: Capabilities,
     /// The longest PDU that we proposed, later agreed on.
     max_pdu_length: u16,
@@ -97,6 +99,7 @@ impl Session {
             keepalive_at: now + SETUP,
             hold: config.keepalive,
             peer_ft: None,
+            gtsm: false,
             capabilities: Capabilities::new(config.capabilities.clone()),
             max_pdu_length: proposed_length(config.max_pdu_length),
             up_since: None,

@@ -12,6 +12,7 @@ mod labels;
 mod neighbors;
 mod restart;
 mod show;
+mod targeted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -21,10 +22,12 @@ use ipnet::{IpNet, Ipv4Net};
 use wire::ldp::{LdpId, MessageId, StatusCode};
 
 use crate::deadlines::Deadlines;
-use crate::discovery::Discovery;
+use crate::discovery::{Discovery, Holds};
 use crate::label_space::LabelSpace;
 use crate::peer::Peer;
-use crate::{Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop, Owner};
+use crate::{
+    Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop, Owner, Via,
+};
 use by_hop::ByHop;
 use connection::Pending;
 use decide::FecEntry;
@@ -67,6 +70,10 @@ pub struct Speaker {
     awaited: BTreeSet<Fec>,
     /// Neighbors that the operator has shut.
     shut: BTreeSet<Ipv4Addr>,
+    /// Who is heard on no link and held by targeted Hellos, for its protection: until when, if not for ever.
+    guarded: BTreeMap<LdpId, Option<Tick>>,
+    /// When it may be told again of who sends targeted Hellos and is not to.
+    unwanted_at: Tick,
     /// When an impostor may be told of again.
     impostor_at: Tick,
     stopped: bool,
@@ -80,7 +87,10 @@ impl Speaker {
     pub fn new(config: Config, now: Tick) -> Self {
         let mut speaker = Self {
             local: LdpId::platform(config.lsr_id),
-            discovery: Discovery::new(config.hello_hold, config.limits.adjacencies),
+            discovery: Discovery::new(
+                Holds { link: config.hello_hold, targeted: config.targeted_hello_hold },
+                config.limits.adjacencies,
+            ),
             peers: BTreeMap::new(),
             conns: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -99,6 +109,8 @@ impl Speaker {
             recovery: None,
             awaited: BTreeSet::new(),
             shut: BTreeSet::new(),
+            guarded: BTreeMap::new(),
+            unwanted_at: now,
             impostor_at: now,
             stopped: false,
             actions: VecDeque::new(),
@@ -107,6 +119,7 @@ impl Speaker {
             config,
         };
         speaker.begin_recovery(now);
+        speaker.retarget_all(now);
         speaker.settle(now);
         speaker
     }
@@ -135,7 +148,7 @@ impl Speaker {
         let before: BTreeSet<Ipv4Addr> = self.discovery.addresses().collect();
         let lost = self.discovery.interface_down(interface);
         self.tell_addresses(&before);
-        self.adjacencies_lost(now, lost.into_iter().map(|peer| (peer, interface)).collect());
+        self.adjacencies_lost(now, lost);
         self.touch_interface(interface);
         self.settle(now);
     }
@@ -148,8 +161,17 @@ impl Speaker {
         source: SocketAddrV4,
         octets: &[u8],
     ) {
-        self.hello(now, interface, *source.ip(), octets);
-        self.settle(now);
+        // A flood of Hellos that mean nothing takes no more time than reading them does.
+        if self.hello(now, Via::Link(interface), *source.ip(), octets) {
+            self.settle(now);
+        }
+    }
+
+    /// A datagram came to port 646 of the transport address itself.
+    pub fn handle_targeted_datagram(&mut self, now: Tick, source: SocketAddrV4, octets: &[u8]) {
+        if self.hello(now, Via::Targeted, *source.ip(), octets) {
+            self.settle(now);
+        }
     }
 
     /// A connection came to port 646 of the transport address.
@@ -252,6 +274,7 @@ impl Speaker {
     pub fn handle_timeout(&mut self, now: Tick) {
         let expired = self.discovery.expire(now);
         self.adjacencies_lost(now, expired);
+        self.guard_timeouts(now);
         self.send_hellos(now);
         self.connection_timeouts(now);
         self.stale_timeouts(now);
@@ -293,9 +316,10 @@ impl Speaker {
             // There is more to decide: at once.
             (!self.by_hop.is_settled()).then_some(Tick(0)),
         ];
+        let guarded = self.guarded.values().flatten().copied();
         let pending = self.pending.values().map(|pending| pending.deadline);
         let peers = self.peers.iter().filter_map(|(&id, peer)| self.peer_timeout(id, peer));
-        others.into_iter().flatten().chain(pending).chain(peers).min()
+        others.into_iter().flatten().chain(guarded).chain(pending).chain(peers).min()
     }
 
     /// The next thing to do.

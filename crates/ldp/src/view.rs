@@ -8,7 +8,7 @@ use contract::{Fec, Label};
 use serde::{Deserialize, Serialize};
 use wire::ldp::{AddressFamily, Capability, LdpId, StatusCode};
 
-use crate::{DownReason, InterfaceId};
+use crate::{DownReason, Via};
 
 /// A neighbor: an LSR that is heard, or whose session or bindings are still there.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,14 +50,16 @@ pub struct Neighbor {
 /// Where a neighbor is heard.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Adjacency {
-    /// The interface.
-    pub interface: InterfaceId,
-    /// Its name.
+    /// How it is heard.
+    pub via: Via,
+    /// The interface's name; empty for a targeted one.
     pub name: String,
     /// The address that Hellos come from.
     pub source: Ipv4Addr,
     /// The hold time that both agreed on; `None`: for ever.
     pub hold: Option<Duration>,
+    /// How much of it is left.
+    pub left: Option<Duration>,
 }
 
 /// What the two ends of a session that is up can do beyond RFC 5036 (RFC 5561).
@@ -182,8 +184,11 @@ pub struct Counters {
     pub hellos_sent: u64,
     /// Datagrams that are no Hello.
     pub hellos_malformed: u64,
-    /// Hellos that we have no use for: targeted, of another label space, our own, beyond the limit, contradictory.
+    /// Hellos that we have no use for: unwanted, of another label space, our own, beyond the limit, contradictory, link
+    /// Hellos that came to us alone, targeted ones that came to all.
     pub hellos_ignored: u64,
+    /// Of these: targeted Hellos of LSRs that are not to send them, or not from there.
+    pub hellos_unwanted: u64,
     /// Connections that were refused.
     pub connections_refused: u64,
 }

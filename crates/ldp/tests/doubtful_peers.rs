@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bench::{Bench, fec, hello, label, mapping, peer};
 use contract::Label;
-use ldp::{Action, Config, Event, InterfaceId};
+use ldp::{Action, Config, Event, InterfaceId, Via};
 use wire::ldp::{FtSession, Milliseconds};
 
 fn hellos(bench: &Bench) -> usize {
@@ -108,7 +108,7 @@ fn who_has_our_name_is_told_of_once_a_minute_and_we_ourselves_are_not() {
     let own = bench::LOCAL.lsr_id;
     assert_eq!(hear(1, bench::address(2, 100), own, 0), [], "our other interface, on the same segment");
     let source = bench::address(1, 7);
-    let impostor = [Event::Impostor { interface: InterfaceId(1), source }];
+    let impostor = [Event::Impostor { via: Via::Link(InterfaceId(1)), source }];
     assert_eq!(hear(1, source, own, 0), impostor);
     assert_eq!(hear(1, source, peer(7).lsr_id, 30), []);
     assert_eq!(hear(1, source, peer(7).lsr_id, 30), impostor);

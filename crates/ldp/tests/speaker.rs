@@ -9,12 +9,14 @@ use bench::{Bench, LOCAL, address, fec, hello, initialization, label, mapping, p
 use contract::{Label, Tick};
 use ldp::{
     Action, ConnId, DownReason, Event, FecState, InterfaceId, LabeledNextHop, Role, SentState, SessionState,
-    StatusCode,
+    StatusCode, Via,
 };
 use wire::ldp::{
     Addresses, Body, FecTlv, FtSession, LabelAbortRequest, LabelRelease, LabelRequest, LabelWithdraw,
     MessageId, MessageType, Milliseconds, Notification, Status,
 };
+
+const LINK: Via = Via::Link(InterfaceId(1));
 
 fn status(code: StatusCode, about: Option<(u32, MessageType)>) -> Body {
     let message = about.map(|(id, kind)| (MessageId(id), kind));
@@ -356,7 +358,7 @@ fn silence_ends_a_session_and_so_do_missing_hellos() {
     bench.clear();
     bench.pass(Duration::from_secs(15), &[]);
     assert!(bench.bodies(conn).contains(&status(StatusCode::HOLD_TIMER_EXPIRED, None)));
-    assert!(bench.events.contains(&Event::AdjacencyDown { interface: InterfaceId(1), peer: peer(1) }));
+    assert!(bench.events.contains(&Event::AdjacencyDown { via: LINK, peer: peer(1) }));
     assert!(bench.speaker.neighbors(bench.now).is_empty());
 }
 
@@ -373,19 +375,21 @@ fn hellos_of_no_use_are_ignored() {
     bench.hello_with(1, 1, hello(Some(Ipv4Addr::new(224, 0, 0, 5))));
     bench.hello_with(9, 1, own(1));
     let source = address(1, 7);
-    assert_eq!(bench.events, [Event::Impostor { interface: InterfaceId(1), source }]);
+    assert_eq!(bench.events, [Event::Impostor { via: LINK, source }]);
     bench.clear();
     bench.hello_with(1, 1, own(1));
+    bench.hello_with(2, 1, own(1));
     // Another address of the same LSR, another LSR with that address, one too many.
     bench.hello_with(2, 1, hello(Some(Ipv4Addr::new(10, 255, 1, 1))));
     bench.hello_with(1, 2, own(1));
     bench.hello_with(1, 3, own(3));
-    assert_eq!(bench.events, [Event::AdjacencyUp { interface: InterfaceId(1), peer: peer(1) }]);
+    let up = |interface| Event::AdjacencyUp { via: Via::Link(InterfaceId(interface)), peer: peer(1) };
+    assert_eq!(bench.events, [up(1), up(2)]);
     bench.call(|speaker, now| {
         speaker.handle_datagram(now, InterfaceId(1), SocketAddrV4::new(address(1, 1), 646), &[1, 2, 3]);
     });
     let counters = bench.speaker.counters();
-    assert_eq!((counters.hellos_received, counters.hellos_ignored, counters.hellos_malformed), (1, 8, 1));
+    assert_eq!((counters.hellos_received, counters.hellos_ignored, counters.hellos_malformed), (2, 8, 1));
 }
 
 #[test]

@@ -200,7 +200,11 @@ fn outcome(bench: &mut Bench, conn: ConnId) -> String {
             Action::Connect { .. } => done.push("connect".to_owned()),
             Action::Close { conn: closed } if closed == conn => done.push("close".to_owned()),
             Action::Close { .. } => done.push("refuse".to_owned()),
-            Action::SendHello { .. } | Action::RequireGtsm { .. } | Action::Sign { .. } => {}
+            Action::SendHello { .. }
+            | Action::SendTargetedHello { .. }
+            | Action::RequireGtsm { .. }
+            | Action::WaiveGtsm { .. }
+            | Action::Sign { .. } => {}
         }
     }
     done.dedup();

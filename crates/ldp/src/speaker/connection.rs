@@ -138,13 +138,28 @@ impl Speaker {
     }
 
     fn require_gtsm(&mut self, id: LdpId, conn: ConnId) {
-        let required = match self.policy(id).map(|policy| policy.gtsm).unwrap_or_default() {
-            Gtsm::Negotiated => self.config.gtsm && self.peers.get(&id).is_some_and(|peer| peer.gtsm),
+        let policy = self.policy(id);
+        let is_near = policy.is_none_or(|policy| !policy.may_be_remote());
+        let gtsm = policy.map(|policy| policy.gtsm).unwrap_or_default();
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let required = match gtsm {
+            Gtsm::Negotiated => self.config.gtsm && peer.gtsm && is_near,
             Gtsm::Required => true,
             Gtsm::Off => false,
         };
-        if required {
+        if let Some(session) = peer.session_mut().filter(|_| required) {
+            session.gtsm = true;
             self.actions.push_back(Action::RequireGtsm { conn });
+        }
+    }
+
+    /// A session that began with GTSM negotiated may go over several hops from now on.
+    pub(super) fn waive_gtsm(&mut self, id: LdpId) {
+        let required = self.policy(id).is_some_and(|policy| policy.gtsm == Gtsm::Required);
+        let session = self.peers.get_mut(&id).and_then(Peer::session_mut);
+        if let Some(session) = session.filter(|session| session.gtsm && !required) {
+            session.gtsm = false;
+            self.actions.push_back(Action::WaiveGtsm { conn: session.conn });
         }
     }
 

@@ -13,7 +13,7 @@ use wire::ldp::LdpId;
 
 use super::Speaker;
 use crate::distribution::{Attributes, Control, Way};
-use crate::{Event, FecState, InterfaceId, LabeledNextHop, NextHop, Owner, Role};
+use crate::{Event, FecState, InterfaceId, LabeledNextHop, NextHop, Owner, Role, Via};
 
 /// How long after a change of its route a FEC may be on the way that it had before, while the new one has no label or no
 /// Ethernet address. A route may change to a link that has just come up (RFC 5443): its neighbor is heard within the Hello
@@ -245,7 +245,7 @@ impl Speaker {
     /// next hop: FEC.5 and NH.12 lead to LMp.3).
     ///
     /// RFC 5036 §2.7: a next hop is whose peer told its address. The peer must also be heard on the interface itself: a
-    /// session says nothing about a parallel link. While what a peer told is kept over its restart, that is not asked.
+    /// session says nothing about a parallel link, nor one over targeted Hellos about any. While what a peer told is kept over its restart, that is not asked.
     fn labeled_next_hops(
         &mut self,
         now: Tick,
@@ -263,8 +263,8 @@ impl Speaker {
             let told = (address, NOBODY)..=(address, EVERYBODY);
             for id in self.stations.range(told).map(|&(_, id)| id) {
                 let Some(peer) = self.peers.get_mut(&id) else { continue };
-                let reached =
-                    peer.is_trusted() && (peer.stale.is_some() || self.discovery.is_heard_on(id, interface));
+                let reached = peer.is_trusted()
+                    && (peer.stale.is_some() || self.discovery.is_heard_by(id, Via::Link(interface)));
                 let accepted = neighbors.policy(id.lsr_id).is_some_and(|policy| policy.accept.has(fec));
                 let Some(&binding) = peer.received.of(fec).filter(|_| reached && accepted) else { continue };
                 let label = binding.label;

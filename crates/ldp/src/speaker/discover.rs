@@ -11,23 +11,25 @@ use wire::ldp::{
 };
 
 use super::Speaker;
-use crate::discovery::Heard;
+use crate::discovery::{Aim, Due, Heard};
 use crate::peer::{Link, MIN_BACKOFF, Peer};
 use crate::session::{Session, is_active};
-use crate::{Action, DownReason, Event, InterfaceId};
+use crate::{Action, DownReason, Event, Via};
 
 /// How often it is said that another LSR has this one's name.
 const IMPOSTOR_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Speaker {
-    pub(super) fn hello(&mut self, now: Tick, interface: InterfaceId, source: Ipv4Addr, octets: &[u8]) {
+    /// A Hello came in this way; whether it means anything.
+    pub(super) fn hello(&mut self, now: Tick, via: Via, source: Ipv4Addr, octets: &[u8]) -> bool {
         let Some((sender, hello)) = decode(octets) else {
             self.counters.hellos_malformed += 1;
-            return;
+            return false;
         };
         let transport = hello.transport_address.unwrap_or(source);
-        // Label spaces of single interfaces exist on ATM only; targeted Hellos are not asked for here.
-        let useful = !hello.targeted
+        // Label spaces of single interfaces exist on ATM only. Link Hellos come by multicast and targeted ones do not
+        // (RFC 5036 §2.4), so that neither passes for the other.
+        let useful = hello.targeted == (via == Via::Targeted)
             && sender.label_space == 0
             && sender.lsr_id != self.local.lsr_id
             && is_station(sender.lsr_id)
@@ -36,33 +38,44 @@ impl Speaker {
             && transport != self.config.transport_address
             && !self.stopped;
         if sender.lsr_id == self.local.lsr_id || transport == self.config.transport_address {
-            self.impostor(now, interface, source);
+            self.impostor(now, via, source);
         }
-        if !useful || self.policy(sender).is_none() || !self.agrees(sender, transport) {
+        let acceptable = useful
+            && match via {
+                Via::Link(_) => self.policy(sender).is_some(),
+                Via::Targeted => self.admit(now, sender, (source, transport), hello.request_targeted),
+            };
+        if !acceptable || !self.agrees(sender, transport) {
             self.counters.hellos_ignored += 1;
-            return;
+            return false;
         }
-        match self.discovery.hear(now, interface, sender, source, hello.hold) {
+        let expected = self.config.neighbors.named.contains_key(&sender.lsr_id);
+        match self.discovery.hear(now, (sender, via), source, hello.hold, expected) {
             Heard::Refused => {
                 self.counters.hellos_ignored += 1;
-                return;
+                return false;
             }
             Heard::New => {
-                self.events.push_back(Event::AdjacencyUp { interface, peer: sender });
-                self.touch_interface(interface);
+                self.events.push_back(Event::AdjacencyUp { via, peer: sender });
+                if let Via::Link(interface) = via {
+                    self.guarded.remove(&sender);
+                    self.touch_interface(interface);
+                }
             }
             Heard::Again => {}
         }
         self.counters.hellos_received += 1;
-        self.meet(now, interface, sender, transport, &hello);
+        self.meet(now, via, sender, transport, &hello);
+        self.retarget(now, sender);
         self.send_hellos(now);
+        true
     }
 
     /// Somebody has our name. It is ourselves where two of our interfaces are on one segment.
-    fn impostor(&mut self, now: Tick, interface: InterfaceId, source: Ipv4Addr) {
+    fn impostor(&mut self, now: Tick, via: Via, source: Ipv4Addr) {
         if self.impostor_at <= now && !self.discovery.addresses().any(|own| own == source) {
             self.impostor_at = now + IMPOSTOR_INTERVAL;
-            self.events.push_back(Event::Impostor { interface, source });
+            self.events.push_back(Event::Impostor { via, source });
         }
     }
 
@@ -80,17 +93,20 @@ impl Speaker {
         free && may_change
     }
 
-    fn meet(&mut self, now: Tick, interface: InterfaceId, sender: LdpId, transport: Ipv4Addr, hello: &Hello) {
+    fn meet(&mut self, now: Tick, via: Via, sender: LdpId, transport: Ipv4Addr, hello: &Hello) {
         let active = is_active(self.config.transport_address, transport);
         let peer = self.peers.entry(sender).or_insert_with(|| Peer::new(now, transport, active));
         peer.transport = transport;
         peer.active = active;
-        peer.gtsm = hello.gtsm;
+        // RFC 6720 §2.1: targeted Hellos have no say in it.
+        if via != Via::Targeted {
+            peer.gtsm = hello.gtsm;
+        }
         let sequence = hello.configuration_sequence;
         if peer.configuration_sequence != sequence {
             peer.configuration_sequence = sequence;
             // It has most likely restarted, and cannot open a session before it hears us.
-            self.discovery.answer(now, interface);
+            self.discovery.answer(now, sender, via);
             // RFC 5036 §2.5.3: a changed configuration is a reason to try again at once.
             if let Link::Idle(retry_at) = &mut peer.link {
                 *retry_at = now;
@@ -101,20 +117,32 @@ impl Speaker {
         self.adopt(now, sender, transport);
     }
 
-    pub(super) fn adjacencies_lost(&mut self, now: Tick, lost: Vec<(LdpId, InterfaceId)>) {
-        for (peer, interface) in lost {
-            self.events.push_back(Event::AdjacencyDown { interface, peer });
+    pub(super) fn adjacencies_lost(&mut self, now: Tick, lost: Vec<(LdpId, Via)>) {
+        for (peer, via) in lost {
+            self.events.push_back(Event::AdjacencyDown { via, peer });
+            match via {
+                Via::Link(interface) => {
+                    if !self.discovery.is_heard_on_link(peer) {
+                        self.last_link_lost(now, peer);
+                    }
+                    self.touch_interface(interface);
+                }
+                Via::Targeted => drop(self.guarded.remove(&peer)),
+            }
+            self.retarget(now, peer);
             if !self.discovery.is_heard(peer) {
                 // RFC 5036 §2.5.5: the last adjacency takes the session with it.
                 self.end_session(now, peer, DownReason::Local(StatusCode::HOLD_TIMER_EXPIRED), None);
-                // What was kept for its restart goes, too: a control that restarts says Hello again at once, while one
-                // that is silent for the whole hold time may have gone with its forwarder.
-                if self.peers.get(&peer).is_some_and(|peer| peer.stale.is_some()) {
-                    self.flush_stale(peer);
-                    self.remove_if_gone(peer);
-                }
             }
-            self.touch_interface(interface);
+        }
+    }
+
+    fn last_link_lost(&mut self, now: Tick, id: LdpId) {
+        self.guard(now, id);
+        // What was kept for its restart goes: a control that restarts says Hello again at once, while one that is silent
+        // for the whole hold time may have gone with its forwarder.
+        if self.peers.get(&id).is_some_and(|peer| peer.stale.is_some()) {
+            self.flush_stale(id);
         }
     }
 
@@ -122,24 +150,36 @@ impl Speaker {
         if self.stopped {
             return;
         }
-        for interface in self.discovery.take_due(now) {
-            let hold = u16::try_from(self.config.hello_hold.as_secs()).unwrap_or(HoldTime::INFINITE.0 - 1);
-            let hello = Hello {
-                hold: HoldTime(hold),
-                targeted: false,
-                request_targeted: false,
-                gtsm: self.config.gtsm,
-                transport_address: Some(self.config.transport_address),
-                transport_address_v6: None,
-                configuration_sequence: Some(self.config.configuration_sequence),
-                dual_stack: None,
-            };
+        for due in self.discovery.take_due(now) {
+            let hello = self.our_hello(due);
             let id = self.next_hello_id();
             let mut writer = PduWriter::new(self.local, DEFAULT_MAX_PDU_LENGTH);
             if writer.push(&Message { id, body: Body::Hello(hello) }).is_ok() {
                 self.counters.hellos_sent += 1;
-                self.actions.push_back(Action::SendHello { interface, octets: writer.finish() });
+                let octets = writer.finish();
+                self.actions.push_back(match due {
+                    Due::Link(interface) => Action::SendHello { interface, octets },
+                    Due::Target(aim) => Action::SendTargetedHello { to: aim.address, octets },
+                });
             }
+        }
+    }
+
+    fn our_hello(&self, due: Due) -> Hello {
+        let hold = match due {
+            Due::Link(_) => self.config.hello_hold,
+            Due::Target(_) => self.config.targeted_hello_hold,
+        };
+        let is_link = matches!(due, Due::Link(_));
+        Hello {
+            hold: HoldTime(u16::try_from(hold.as_secs()).unwrap_or(HoldTime::INFINITE.0 - 1)),
+            targeted: !is_link,
+            request_targeted: matches!(due, Due::Target(Aim { request: true, .. })),
+            gtsm: is_link && self.config.gtsm && !self.config.neighbors.any_may_be_remote(),
+            transport_address: Some(self.config.transport_address),
+            transport_address_v6: None,
+            configuration_sequence: Some(self.config.configuration_sequence),
+            dual_stack: None,
         }
     }
 

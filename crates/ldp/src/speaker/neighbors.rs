@@ -7,6 +7,7 @@ use contract::Tick;
 use wire::ldp::{LdpId, StatusCode};
 
 use super::Speaker;
+use crate::discovery::Holds;
 use crate::peer::Link;
 use crate::{Action, DownReason, NeighborPolicy, Neighbors};
 
@@ -21,17 +22,25 @@ impl Speaker {
                 self.policy_changed(now, id, before.policy(id.lsr_id), new.as_ref());
             }
         }
+        self.retarget_all(now);
+        self.send_hellos(now);
         self.by_hop.touch(|_| true);
         self.settle(now);
     }
 
     /// Hold times as in [`crate::Config`], for Hellos from now on and for sessions that begin from now on.
-    pub fn handle_times(&mut self, now: Tick, hello_hold: Duration, keepalive: Duration) {
+    pub fn handle_times(
+        &mut self,
+        now: Tick,
+        hello_hold: Duration,
+        targeted_hello_hold: Duration,
+        keepalive: Duration,
+    ) {
         self.config.keepalive = keepalive;
-        if std::mem::replace(&mut self.config.hello_hold, hello_hold) != hello_hold {
-            self.discovery.set_hold(now, hello_hold);
-            self.send_hellos(now);
-        }
+        self.config.hello_hold = hello_hold;
+        self.config.targeted_hello_hold = targeted_hello_hold;
+        self.discovery.set_holds(now, Holds { link: hello_hold, targeted: targeted_hello_hold });
+        self.send_hellos(now);
         self.settle(now);
     }
 
@@ -48,6 +57,9 @@ impl Speaker {
         if before.is_none_or(|before| connection(before) != connection(new)) {
             self.end_session(now, id, DownReason::Local(StatusCode::SHUTDOWN), None);
             self.sign(id);
+        }
+        if new.may_be_remote() {
+            self.waive_gtsm(id);
         }
         let labeled = self.fecs.iter().filter(|(_, entry)| entry.is_labeled()).map(|(&fec, _)| fec);
         if let Some(peer) = self.peers.get_mut(&id) {
@@ -79,6 +91,8 @@ impl Speaker {
             self.dismiss(now, LdpId::platform(neighbor));
         } else {
             self.shut.remove(&neighbor);
+            self.retarget(now, LdpId::platform(neighbor));
+            self.send_hellos(now);
         }
         self.settle(now);
     }
@@ -104,6 +118,8 @@ impl Speaker {
         self.end_session(now, id, DownReason::Local(StatusCode::SHUTDOWN), None);
         let lost = self.discovery.forget(id);
         self.adjacencies_lost(now, lost);
+        // It may have been a target without having been heard.
+        self.retarget(now, id);
         self.remove_if_gone(id);
     }
 

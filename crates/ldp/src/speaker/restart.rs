@@ -113,16 +113,18 @@ impl Speaker {
     }
 
     /// An operational session is lost: what the peer told is kept if it said that it preserves its forwarding, and if it
-    /// is its control that went, not the peer by its own will nor the way to it (RFC 3478 §3.3). Whether it is kept.
+    /// is its control that went, not the peer by its own will nor the way to it (RFC 3478 §3.3). Whether it is kept. Of who
+    /// is heard on no link there is nothing to keep: no packets go there.
     pub(super) fn lose(&mut self, now: Tick, id: LdpId, reason: DownReason, session: &Session) -> bool {
         self.touch_peer(id);
         self.forget_deferred(id);
+        let is_near = self.discovery.is_heard_on_link(id);
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let control_lost =
             matches!(reason, DownReason::Closed | DownReason::Local(StatusCode::KEEPALIVE_TIMER_EXPIRED));
         let wish =
             session.peer_ft.map_or(Duration::ZERO, |ft| ft.reconnect.duration()).min(NEIGHBOR_LIVENESS);
-        let kept = control_lost && !wish.is_zero() && !self.stopped;
+        let kept = control_lost && is_near && !wish.is_zero() && !self.stopped;
         if kept {
             peer.stale = Some(Stale::Waiting(now + wish));
             peer.addresses.values_mut().for_each(|stale| *stale = true);

@@ -10,6 +10,7 @@ use crate::peer::{Link, Peer};
 use crate::session::Session;
 use crate::{
     Adjacency, Capabilities, Counters, LdpId, LibEntry, Neighbor, Received, Sent, SentState, SessionState,
+    Via,
 };
 
 impl Speaker {
@@ -19,11 +20,16 @@ impl Speaker {
     }
 
     fn neighbor(&self, now: Tick, id: LdpId, peer: &Peer) -> Neighbor {
-        let adjacencies = self.discovery.adjacencies_of(id).map(|(interface, adjacency)| Adjacency {
-            interface,
-            name: self.discovery.interface(interface).map(|known| known.name.clone()).unwrap_or_default(),
+        let adjacencies = self.discovery.adjacencies_of(id).map(|(via, adjacency)| Adjacency {
+            via,
+            name: match via {
+                Via::Link(interface) => self.discovery.interface(interface).map(|known| known.name.clone()),
+                Via::Targeted => None,
+            }
+            .unwrap_or_default(),
             source: adjacency.source,
             hold: adjacency.hold,
+            left: adjacency.expires.map(|at| at.since(now)),
         });
         let operational = peer.session().filter(|session| session.is_operational());
         Neighbor {

@@ -375,9 +375,11 @@ impl Driver<'_> {
                 Action::Close { conn } => {
                     assert!(self.conns.remove(&conn).is_some(), "closed once");
                 }
-                Action::RequireGtsm { conn } => assert!(self.conns.contains_key(&conn)),
+                Action::RequireGtsm { conn } | Action::WaiveGtsm { conn } => {
+                    assert!(self.conns.contains_key(&conn))
+                }
                 Action::Sign { .. } => {}
-                Action::SendHello { .. } => {}
+                Action::SendHello { .. } | Action::SendTargetedHello { .. } => {}
             }
         }
         while let Some(event) = self.speaker.poll_event() {

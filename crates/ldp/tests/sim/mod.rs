@@ -426,7 +426,10 @@ impl World {
             Action::Connect { conn, remote, .. } => {
                 self.later(LATENCY, What::Connect { node, conn, remote: *remote.ip() });
             }
-            Action::RequireGtsm { .. } | Action::Sign { .. } => {}
+            Action::SendTargetedHello { .. }
+            | Action::RequireGtsm { .. }
+            | Action::WaiveGtsm { .. }
+            | Action::Sign { .. } => {}
             Action::Write { conn, octets } => {
                 let Some(&(to, other)) = self.conns.get(&(node, conn)) else { return };
                 if self.stuck.contains(&to) {

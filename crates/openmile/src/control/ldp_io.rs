@@ -1,4 +1,5 @@
-//! LDP's sockets: one UDP socket per backbone device for Hellos, a TCP listener, and the sessions' connections.
+//! LDP's sockets: one UDP socket per backbone device for link Hellos, one for targeted Hellos, a TCP listener, and the
+//! sessions' connections.
 //!
 //! Each socket is a task that feeds the event loop's bounded queue, so a peer that sends faster than the loop reads is
 //! slowed down by TCP. What is to be written is bounded by the speaker, which is told what was.
@@ -17,7 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::Input;
-use super::ldp_socket::{self, GROUP, PORT};
+use super::ldp_socket::{self, GROUP, Listeners, PORT};
 
 /// How long a connection attempt may take.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
@@ -31,8 +32,10 @@ const DATAGRAM: usize = 4096;
 /// What came by a socket.
 #[derive(Debug)]
 pub(crate) enum LdpInput {
-    /// A datagram on a device.
+    /// A datagram on a device, to all routers there.
     Datagram(InterfaceId, SocketAddrV4, Vec<u8>),
+    /// A datagram to the transport address.
+    Targeted(SocketAddrV4, Vec<u8>),
     /// Somebody connected; the connection has this name.
     Accepted(ConnId, SocketAddrV4),
     /// A connection that was asked for is there.
@@ -71,6 +74,7 @@ pub(crate) struct LdpIo {
     listener: Arc<TcpListener>,
     inputs: mpsc::Sender<Input>,
     hellos: BTreeMap<InterfaceId, HelloSocket>,
+    targeted: Arc<UdpSocket>,
     /// Whose connections should be signed and cannot be.
     unsigned: BTreeSet<Ipv4Addr>,
     connections: HashMap<ConnId, Connection>,
@@ -95,14 +99,15 @@ struct Connection {
 
 enum Command {
     Write(Vec<u8>),
-    RequireGtsm,
+    Gtsm { required: bool },
 }
 
 impl LdpIo {
-    /// Accepts connections from now on; see [`ldp_socket::listen`] for the listener.
-    pub(crate) fn new(transport: Ipv4Addr, listener: TcpListener, inputs: mpsc::Sender<Input>) -> Self {
+    /// Accepts connections and takes targeted Hellos from now on; see [`ldp_socket::listen`] for the sockets.
+    pub(crate) fn new(transport: Ipv4Addr, listening_at: Listeners, inputs: mpsc::Sender<Input>) -> Self {
         let mut listening = JoinSet::new();
-        let listener = Arc::new(listener);
+        let (listener, targeted) = (Arc::new(listening_at.sessions), Arc::new(listening_at.targeted));
+        listening.spawn(receive(Arc::clone(&targeted), LdpInput::Targeted, inputs.clone()));
         // One: who accepts waits for the event loop.
         let (streams, accepted) = mpsc::channel(1);
         listening.spawn(accept(Arc::clone(&listener), streams, inputs.clone()));
@@ -111,6 +116,7 @@ impl LdpIo {
             listener,
             inputs,
             hellos: BTreeMap::new(),
+            targeted,
             unsigned: BTreeSet::new(),
             connections: HashMap::new(),
             accepted,
@@ -134,13 +140,17 @@ impl LdpIo {
     }
 
     fn send_hello(&self, interface: InterfaceId, octets: &[u8]) {
-        let Some(hello) = self.hellos.get(&interface) else { return };
-        let to = SocketAddr::from((GROUP, PORT));
+        if let Some(hello) = self.hellos.get(&interface) {
+            Self::send_datagram(&hello.socket, GROUP, octets);
+        }
+    }
+
+    fn send_datagram(socket: &UdpSocket, to: Ipv4Addr, octets: &[u8]) {
         // Not by `try_send_to`: a socket that was just opened is not ready in the runtime's eyes, and the first Hello, which
         // a session waits for, would be lost. One that cannot be sent is like one that is lost: the next follows soon.
-        let socket = socket2::SockRef::from(&*hello.socket);
-        if let Err(error) = socket.send_to(octets, &to.into()) {
-            tracing::debug!("a Hello on interface {} could not be sent: {error}", interface.0);
+        let socket = socket2::SockRef::from(socket);
+        if let Err(error) = socket.send_to(octets, &SocketAddr::from((to, PORT)).into()) {
+            tracing::debug!("a Hello to {to} could not be sent: {error}");
         }
     }
 
@@ -158,7 +168,8 @@ impl LdpTransport for LdpIo {
             return Ok(());
         }
         let socket = Arc::new(ldp_socket::hellos(interface, device)?);
-        let reader = self.listening.spawn(receive(Arc::clone(&socket), interface, self.inputs.clone()));
+        let link = move |source, octets| LdpInput::Datagram(interface, source, octets);
+        let reader = self.listening.spawn(receive(Arc::clone(&socket), link, self.inputs.clone()));
         self.hellos.insert(interface, HelloSocket { socket, reader });
         Ok(())
     }
@@ -172,6 +183,7 @@ impl LdpTransport for LdpIo {
     fn concerns(&mut self, input: &LdpInput) -> bool {
         match input {
             LdpInput::Datagram(interface, ..) => self.hellos.contains_key(interface),
+            LdpInput::Targeted(..) => true,
             LdpInput::Accepted(conn, remote) => self.adopt(*conn, *remote.ip()),
             LdpInput::Connected(conn) => {
                 let connection = self.connections.get_mut(conn);
@@ -185,6 +197,7 @@ impl LdpTransport for LdpIo {
     fn act(&mut self, action: Action) {
         match action {
             Action::SendHello { interface, octets } => self.send_hello(interface, &octets),
+            Action::SendTargetedHello { to, octets } => Self::send_datagram(&self.targeted, to, &octets),
             Action::Connect { conn, local, remote, password } => {
                 let (commands, receiver) = mpsc::unbounded_channel();
                 debug_assert_eq!(local, self.transport);
@@ -201,7 +214,8 @@ impl LdpTransport for LdpIo {
                     self.unsigned.insert(remote);
                 }
             }
-            Action::RequireGtsm { conn } => self.command(conn, Command::RequireGtsm),
+            Action::RequireGtsm { conn } => self.command(conn, Command::Gtsm { required: true }),
+            Action::WaiveGtsm { conn } => self.command(conn, Command::Gtsm { required: false }),
             Action::Write { conn, octets } => self.command(conn, Command::Write(octets)),
             Action::Close { conn } => {
                 if let Some(connection) = self.connections.remove(&conn)
@@ -251,20 +265,23 @@ async fn accept(
     }
 }
 
-async fn receive(socket: Arc<UdpSocket>, interface: InterfaceId, inputs: mpsc::Sender<Input>) {
+async fn receive(
+    socket: Arc<UdpSocket>,
+    came: impl Fn(SocketAddrV4, Vec<u8>) -> LdpInput,
+    inputs: mpsc::Sender<Input>,
+) {
     let mut buffer = [0; DATAGRAM];
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((len, SocketAddr::V4(source))) => {
                 let octets = buffer.get(..len).unwrap_or_default().to_vec();
-                let input = Input::Ldp(LdpInput::Datagram(interface, source, octets));
-                if inputs.send(input).await.is_err() {
+                if inputs.send(Input::Ldp(came(source, octets))).await.is_err() {
                     return;
                 }
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::debug!("interface {}: {error}", interface.0);
+                tracing::debug!("no Hello could be received: {error}");
                 let _ = timeout(Duration::from_millis(100), inputs.closed()).await;
             }
         }
@@ -363,9 +380,9 @@ async fn write(
 ) -> bool {
     while let Some(command) = commands.recv().await {
         match command {
-            Command::RequireGtsm => {
-                if let Err(error) = ldp_socket::require_gtsm(stream) {
-                    tracing::warn!("GTSM cannot be required of an LDP session: {error}");
+            Command::Gtsm { required } => {
+                if let Err(error) = ldp_socket::set_gtsm(stream, required) {
+                    tracing::warn!("GTSM cannot be required of an LDP session, or waived: {error}");
                 }
             }
             Command::Write(octets) => {

@@ -20,8 +20,18 @@ const CS6: u8 = 48 << 2;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// The listener for sessions. To be called before Hello sockets are made: it also finds out whether UDP's port is free.
-pub(crate) fn listen(transport: Ipv4Addr) -> Result<TcpListener, StartError> {
+/// The sockets at the transport address.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    /// For the connections of sessions.
+    pub(crate) sessions: TcpListener,
+    /// For targeted Hellos.
+    pub(crate) targeted: UdpSocket,
+}
+
+/// Takes LDP's ports at the transport address. To be called before Hello sockets are made: it also finds out whether UDP's
+/// port is free everywhere.
+pub(crate) fn listen(transport: Ipv4Addr) -> Result<Listeners, StartError> {
     let cannot = |error| StartError::ldp_port(transport, error);
     // No device: it collides with whoever has the port anywhere, be it on one device only.
     std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).map_err(cannot)?;
@@ -32,14 +42,23 @@ pub(crate) fn listen(transport: Ipv4Addr) -> Result<TcpListener, StartError> {
         socket.bind(SocketAddr::from((transport, PORT)))?;
         socket.listen(BACKLOG)
     };
-    make().map_err(cannot)
+    Ok(Listeners { sessions: make().map_err(cannot)?, targeted: targeted_hellos(transport).map_err(cannot)? })
 }
 
-/// A socket for Hellos on one device.
+/// A socket for targeted Hellos: from and to the transport address.
+fn targeted_hellos(transport: Ipv4Addr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+    socket.bind(&SocketAddr::from((transport, PORT)).into())?;
+    session_options(&socket)?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// A socket for link Hellos on one device. It is bound to their group, so that nothing else comes by it: what is sent to the
+/// node itself is a targeted Hello or nothing.
 pub(crate) fn hellos(interface: InterfaceId, device: &str) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     socket.bind_device(Some(device.as_bytes()))?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
+    socket.bind(&SocketAddr::from((GROUP, PORT)).into())?;
     socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Index(interface.0))?;
     socket.set_multicast_ttl_v4(1)?;
     socket.set_multicast_loop_v4(false)?;
@@ -54,10 +73,10 @@ pub(crate) fn session_options(socket: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives nothing any more that has come through a router (RFC 6720 §2.2).
+/// Receives nothing any more that has come through a router (RFC 6720 §2.2), or whatever comes.
 #[expect(unsafe_code, reason = "no crate offers IP_MINTTL")]
-pub(crate) fn require_gtsm(stream: &TcpStream) -> io::Result<()> {
-    let ttl: libc::c_int = 255;
+pub(crate) fn set_gtsm(stream: &TcpStream, required: bool) -> io::Result<()> {
+    let ttl: libc::c_int = if required { 255 } else { 0 };
     // SAFETY: the descriptor is open for as long as `stream` is borrowed; the value is an int that outlives the call.
     let done = unsafe {
         libc::setsockopt(

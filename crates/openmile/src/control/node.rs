@@ -266,6 +266,9 @@ impl Node {
             LdpInput::Datagram(interface, source, octets) => {
                 self.speaker.handle_datagram(now, interface, source, &octets);
             }
+            LdpInput::Targeted(source, octets) => {
+                self.speaker.handle_targeted_datagram(now, source, &octets);
+            }
             LdpInput::Accepted(conn, remote) => self.speaker.handle_accepted(now, conn, remote),
             LdpInput::Connected(conn) => self.speaker.handle_connected(now, conn),
             LdpInput::ConnectFailed(conn) => self.speaker.handle_connect_failed(now, conn),

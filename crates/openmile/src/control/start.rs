@@ -9,7 +9,7 @@ use miette::{IntoDiagnostic, Result, WrapErr};
 use network::model::LdpTime;
 use network::{LabelRange, LspMtu, Network, NodeView, PortNumbers};
 use subscriber::{Clock, Directory, Facts};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -24,8 +24,9 @@ use super::forwarder_link::Inherited;
 use super::kernel::{self, Interest};
 use super::ldp_io::{LdpIo, LdpTransport};
 use super::ldp_policy;
+use super::ldp_socket::{self, Listeners};
 use super::reload::{self, Reloader};
-use super::{api_server, forwarder_link, ldp_socket};
+use super::{api_server, forwarder_link};
 use crate::clock;
 use crate::netlink::link::Link;
 use crate::netlink::{Netlink, NetlinkError};
@@ -62,7 +63,7 @@ pub(crate) struct Prepared {
     pub(crate) view: NodeView,
     state: StateDir,
     pub(crate) netlink: Netlink,
-    listener: TcpListener,
+    listeners: Listeners,
     neighbors: ldp::Neighbors,
     /// Whether neighbors may use labels of a control process before, of which nobody knows.
     labels_in_doubt: bool,
@@ -117,7 +118,7 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
             other => fits(&other.into_diagnostic()?, view.lsp_mtu)?,
         }
     }
-    let listener = ldp_socket::listen(view.transport_address)?;
+    let listeners = ldp_socket::listen(view.transport_address)?;
     let api = dir.api_socket();
     let api = api_server::bind(&api)
         .into_diagnostic()
@@ -134,7 +135,7 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
         view,
         state,
         netlink,
-        listener,
+        listeners,
         neighbors,
         labels_in_doubt,
         number,
@@ -226,7 +227,7 @@ impl Prepared {
         let (reloads, requests) = mpsc::channel(1);
         let serve = api_server::serve(self.api, inputs.clone(), reloads, events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
-        let io = LdpIo::new(self.view.transport_address, self.listener, inputs.clone());
+        let io = LdpIo::new(self.view.transport_address, self.listeners, inputs.clone());
         let Self { file, site, view, state, netlink, neighbors, labels_in_doubt, number, counters, .. } =
             self;
         let node = view.name.as_str().to_owned();

@@ -53,6 +53,7 @@ impl LdpTransport for Wires {
     fn concerns(&mut self, input: &LdpInput) -> bool {
         match input {
             LdpInput::Datagram(interface, ..) => self.hellos.contains(interface),
+            LdpInput::Targeted(..) => true,
             LdpInput::Accepted(conn, _) => self.open.insert(*conn),
             LdpInput::Connected(conn) | LdpInput::Stream(conn, _) | LdpInput::Written(conn, _) => {
                 self.open.contains(conn)

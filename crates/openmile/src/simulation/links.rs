@@ -37,7 +37,8 @@ impl World {
             Action::Connect { conn, remote, .. } => {
                 self.later(LATENCY, What::Connect { from: (node, conn), remote: *remote.ip() });
             }
-            Action::RequireGtsm { .. } | Action::Sign { .. } => {}
+            Action::SendTargetedHello { to, octets } => self.send_targeted_hello(node, to, octets),
+            Action::RequireGtsm { .. } | Action::WaiveGtsm { .. } | Action::Sign { .. } => {}
             Action::Write { conn, octets } => {
                 let end = (node, conn);
                 self.later(LATENCY, What::Written { end, octets: octets.len() });
@@ -58,6 +59,14 @@ impl World {
             }
             Some(Behind::Stranger) => self.later(LATENCY, What::StrangerHears { octets }),
             _ => {}
+        }
+    }
+
+    fn send_targeted_hello(&mut self, node: usize, to: Ipv4Addr, octets: Vec<u8>) {
+        let other = (0..self.members.len()).find(|&other| lsr_id(other) == to);
+        if let Some(other) = other.filter(|&other| self.reaches(node, other)) {
+            let source = lsr_id(node);
+            self.later(LATENCY, What::TargetedDatagram { node: other, source, octets });
         }
     }
 

@@ -97,6 +97,11 @@ pub(super) enum What {
         source: Ipv4Addr,
         octets: Vec<u8>,
     },
+    TargetedDatagram {
+        node: usize,
+        source: Ipv4Addr,
+        octets: Vec<u8>,
+    },
     Connect {
         from: End,
         remote: Ipv4Addr,
@@ -361,6 +366,10 @@ impl World {
             What::Datagram { node, interface, source, octets } => {
                 let source = std::net::SocketAddrV4::new(source, 646);
                 self.control_hears(node, None, Input::Ldp(LdpInput::Datagram(interface, source, octets)));
+            }
+            What::TargetedDatagram { node, source, octets } => {
+                let source = std::net::SocketAddrV4::new(source, 646);
+                self.control_hears(node, None, Input::Ldp(LdpInput::Targeted(source, octets)));
             }
             What::Connect { from, remote } => self.connect(from, remote),
             What::Read { end } => self.read(end),

@@ -1,7 +1,7 @@
 //! What LDP says, and what follows for LSPs.
 
 use api::{Event, FecState};
-use ldp::{Installation, LdpId};
+use ldp::{Installation, LdpId, Via};
 
 use super::*;
 
@@ -51,15 +51,21 @@ impl Node {
                 let name = self.fec_name(fec);
                 self.events.alarm(format!("no label is free for {name}"));
             }
-            Said::AdjacencyUp { interface, peer } => self.adjacency(interface, peer, "heard"),
-            Said::AdjacencyDown { interface, peer } => self.adjacency(interface, peer, "not heard any more"),
-            Said::Impostor { interface, source } => {
-                let port =
-                    self.interface_name(interface).unwrap_or_else(|| format!("interface {}", interface.0));
-                self.events.alarm(format!(
-                    "{source} on {port} says LDP Hello with this node's LSR-id or transport address: it is not listened to"
-                ));
-            }
+            Said::AdjacencyUp { via, peer } => self.adjacency(via, peer, "heard"),
+            Said::AdjacencyDown { via, peer } => self.adjacency(via, peer, "not heard any more"),
+            Said::Impostor { via, source } => self.events.alarm(format!(
+                "{source} says LDP Hello {} with this node's LSR-id or transport address: it is not listened to",
+                self.way(via)
+            )),
+            Said::Protected { peer } => tracing::warn!(
+                "LDP neighbour {} is heard on no link any more: its session is kept by targeted Hellos",
+                peer.lsr_id
+            ),
+            Said::UnwantedTargeted { peer, source } => self.events.alarm(format!(
+                "{source} sends targeted LDP Hellos as {}, which is not to do so, or not from there: they are not \
+                 answered (see `targeted` in [[node.ldp_neighbor]])",
+                peer.lsr_id
+            )),
             Said::SessionUp { peer } => {
                 tracing::info!("LDP session with {} is up", peer.lsr_id);
                 self.events.tell(Event::Session { peer: peer.lsr_id, up: true, reason: None });
@@ -203,9 +209,19 @@ impl Node {
         }
     }
 
-    fn adjacency(&self, interface: InterfaceId, peer: LdpId, what: &str) {
-        let port = self.interface_name(interface).unwrap_or_else(|| format!("interface {}", interface.0));
-        tracing::info!("LDP neighbour {} is {what} on {port}", peer.lsr_id);
+    fn adjacency(&self, via: Via, peer: LdpId, what: &str) {
+        tracing::info!("LDP neighbour {} is {what} {}", peer.lsr_id, self.way(via));
+    }
+
+    /// How somebody is heard, for people.
+    fn way(&self, via: Via) -> String {
+        match via {
+            Via::Link(interface) => match self.interface_name(interface) {
+                Some(port) => format!("on {port}"),
+                None => format!("on interface {}", interface.0),
+            },
+            Via::Targeted => "by targeted Hellos".to_owned(),
+        }
     }
 
     /// A FEC and whose it is, for people.
