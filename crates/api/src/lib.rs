@@ -14,9 +14,9 @@ pub use client::{Client, ClientError, Events, ImportLines};
 pub use ldp::LdpOperation;
 pub use reload::{Reload, ReloadOptions};
 pub use show::{
-    Account, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState, HandoffHealth, Isp,
-    IspHandoff, IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole,
-    ShowWhat, Subscriber,
+    Account, Adjacency, AdjacencyKind, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState,
+    HandoffHealth, Isp, IspHandoff, IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic,
+    ServiceRole, ShowWhat, Subscriber,
 };
 
 pub use subscribers::{

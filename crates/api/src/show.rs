@@ -20,6 +20,8 @@ pub enum ShowWhat {
     Lib,
     /// `[`[`Neighbor`]`]`
     Neighbors,
+    /// `[`[`Adjacency`]`]`
+    Adjacencies,
     /// `[`[`Subscriber`]`]`
     Subscribers,
     /// [`Counters`]
@@ -32,12 +34,13 @@ pub enum ShowWhat {
 
 impl ShowWhat {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Node,
         Self::Isps,
         Self::Fec,
         Self::Lib,
         Self::Neighbors,
+        Self::Adjacencies,
         Self::Subscribers,
         Self::Counters,
         Self::Drops,
@@ -54,6 +57,9 @@ impl ShowWhat {
             Self::Neighbors => {
                 "LDP peers, next hops of handoffs and of the backbone, subscribers' Ethernet addresses"
             }
+            Self::Adjacencies => {
+                "LDP Hello adjacencies: how each LDP peer is heard, and for how long it holds"
+            }
             Self::Subscribers => "Subscribers and what is bound to their circuits",
             Self::Counters => "Packets and octets by ISP and by port",
             Self::Drops => "Drops by port and reason",
@@ -69,6 +75,7 @@ impl ShowWhat {
             Self::Fec => "fec",
             Self::Lib => "lib",
             Self::Neighbors => "neighbors",
+            Self::Adjacencies => "adjacencies",
             Self::Subscribers => "subscribers",
             Self::Counters => "counters",
             Self::Drops => "drops",
@@ -290,6 +297,33 @@ pub struct Neighbor {
     pub seconds: Option<u64>,
     /// More, for people: bindings, timers, the last error.
     pub detail: String,
+}
+
+/// An LDP Hello adjacency (RFC 5036 §2.4): a way in which a peer is heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjacency {
+    /// The peer's LSR-id.
+    pub peer: Ipv4Addr,
+    /// By which Hellos.
+    pub kind: AdjacencyKind,
+    /// Of a link adjacency: the port.
+    pub port: Option<String>,
+    /// Where its Hellos come from.
+    pub source: IpAddr,
+    /// Seconds until it is over, unless another Hello comes; `None`: for ever.
+    pub left: Option<u64>,
+    /// Seconds that it holds without a Hello, as both ends agreed; `None`: for ever.
+    pub hold: Option<u64>,
+}
+
+/// A kind of Hellos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdjacencyKind {
+    /// Link Hellos, to all routers on a link.
+    Link,
+    /// Targeted Hellos, to this node alone.
+    Targeted,
 }
 
 /// A subscription.

@@ -165,8 +165,14 @@ impl Difference {
             Subject::Ldp,
             [
                 field("hello_hold", or_none(was.hello_hold), or_none(now.hello_hold)),
+                field(
+                    "targeted_hello_hold",
+                    or_none(was.targeted_hello_hold),
+                    or_none(now.targeted_hello_hold),
+                ),
                 field("keepalive", or_none(was.keepalive), or_none(now.keepalive)),
                 field("neighbors", was.neighbors, now.neighbors),
+                field("session_protection", was.session_protection, now.session_protection),
             ],
         );
         let (old, new) = (&old.network, &new.network);
@@ -235,6 +241,9 @@ impl Difference {
             lsr_id,
             password_file: None,
             gtsm: Default::default(),
+            targeted: Default::default(),
+            transport_address: None,
+            session_protection: None,
             accept: None,
             advertise: None,
             max_bindings: None,
@@ -250,6 +259,17 @@ impl Difference {
                         or_none(now.password_file.as_ref()),
                     ),
                     field("gtsm", was.gtsm, now.gtsm),
+                    field("targeted", was.targeted, now.targeted),
+                    field(
+                        "transport_address",
+                        or_none(was.transport_address),
+                        or_none(now.transport_address),
+                    ),
+                    field(
+                        "session_protection",
+                        or_none(was.session_protection),
+                        or_none(now.session_protection),
+                    ),
                     field("accept", or_none(was.accept.as_ref()), or_none(now.accept.as_ref())),
                     field("advertise", or_none(was.advertise.as_ref()), or_none(now.advertise.as_ref())),
                     field("max_bindings", or_none(was.max_bindings), or_none(now.max_bindings)),

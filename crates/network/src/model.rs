@@ -14,7 +14,9 @@ use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 mod ldp;
 mod text;
 
-pub use ldp::{GtsmMode, Ldp, LdpNeighbor, LdpTime, Prefixes, WantedNeighbors};
+pub use ldp::{
+    GtsmMode, Ldp, LdpNeighbor, LdpTime, Prefixes, SessionProtection, TargetedMode, WantedNeighbors,
+};
 use text::{
     AsnNumber, DeviceText, Ipv4PrefixText, Ipv6PrefixText, LabelRangeNumbers, LspMtuNumber, MoveGraceNumber,
     NameText, PortKindText, PreferenceNumber, PrefixText, TtlText, VlanNumber,

@@ -99,8 +99,10 @@ fn general(reader: &mut Reader, mut fields: Fields<'_, '_>) -> General {
 fn ldp(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Ldp {
     let ldp = Ldp {
         hello_hold: fields.optional(reader, "hello_hold"),
+        targeted_hello_hold: fields.optional(reader, "targeted_hello_hold"),
         keepalive: fields.optional(reader, "keepalive"),
         neighbors: fields.optional(reader, "neighbors").unwrap_or_default(),
+        session_protection: fields.optional(reader, "session_protection").unwrap_or_default(),
     };
     fields.finish(reader);
     ldp
@@ -111,6 +113,9 @@ fn ldp_neighbor(reader: &mut Reader, mut fields: Fields<'_, '_>) -> LdpNeighbor 
         lsr_id: fields.required(reader, "lsr_id"),
         password_file: fields.optional(reader, "password_file"),
         gtsm: fields.optional(reader, "gtsm").unwrap_or_default(),
+        targeted: fields.optional(reader, "targeted").unwrap_or_default(),
+        transport_address: fields.optional(reader, "transport_address"),
+        session_protection: fields.optional(reader, "session_protection"),
         accept: fields.optional(reader, "accept"),
         advertise: fields.optional(reader, "advertise"),
         max_bindings: fields.optional(reader, "max_bindings"),

@@ -27,8 +27,8 @@ pub struct NodeView {
     pub ldp: Ldp,
     /// Its LDP neighbors that are treated otherwise than all.
     pub ldp_neighbors: Vec<LdpNeighbor>,
-    /// The LSR-ids of the other nodes.
-    pub others: Vec<Ipv4Addr>,
+    /// The LSR-ids of the other nodes, and the addresses of their LDP sessions.
+    pub others: BTreeMap<Ipv4Addr, Ipv4Addr>,
     /// How TTLs are kept, the same in the whole network.
     pub ttl: TtlModel,
     /// The longest IP packet that every LSP of the network carries, in octets without labels.
@@ -169,7 +169,7 @@ impl NodeView {
             labels: node.labels,
             ldp: model.ldp,
             ldp_neighbors: node.ldp_neighbors.clone(),
-            others: model.nodes.iter().map(|other| other.lsr_id).filter(|id| *id != node.lsr_id).collect(),
+            others: others(model, node),
             ttl: model.network.ttl,
             lsp_mtu: model.network.lsp_mtu,
             move_grace: model.network.move_grace.duration(),
@@ -262,6 +262,11 @@ pub(crate) fn fec_owners(model: &Model) -> BTreeMap<Fec, FecOwner> {
         }
     }
     owners
+}
+
+fn others(model: &Model, node: &Node) -> BTreeMap<Ipv4Addr, Ipv4Addr> {
+    let others = model.nodes.iter().filter(|other| other.lsr_id != node.lsr_id);
+    others.map(|other| (other.lsr_id, other.transport_address())).collect()
 }
 
 fn handoffs(node: &Node, ports: &BTreeMap<PortId, Port>, isp: &Isp) -> Vec<HandoffView> {

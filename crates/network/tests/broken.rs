@@ -196,6 +196,13 @@ cases! {
     ldp_neighbor_not_a_list: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  advertise = \"10.254.1.0/24\""];
     ldp_neighbor_no_bindings: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  max_bindings = 0"];
     ldp_neighbor_many_bindings: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  max_bindings = 300000"];
+    ldp_neighbor_bad_targeted: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"yes\""];
+    ldp_neighbor_targeted_true: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = true"];
+    ldp_neighbor_targeted_at_a_group: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"on\"\n  transport_address = \"224.0.0.2\""];
+    ldp_neighbor_targeted_with_gtsm: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"answer\"\n  gtsm = \"on\""];
+    ldp_neighbor_protected_with_gtsm: ["name = \"test\"" => "name = \"test\"\n[ldp]\nsession_protection = \"forever\"", "kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  gtsm = \"on\""];
+    ldp_bad_protection: ["name = \"test\"" => "name = \"test\"\n[ldp]\nsession_protection = \"on\""];
+    ldp_protection_of_no_time: ["name = \"test\"" => "name = \"test\"\n[ldp]\nsession_protection = 0"];
     // the LSP MTU, moves, sources of ICMP errors
     bad_lsp_mtu_low: ["name = \"test\"" => "name = \"test\"\nlsp_mtu = 1279"];
     bad_lsp_mtu_high: ["name = \"test\"" => "name = \"test\"\nlsp_mtu = 65536"];

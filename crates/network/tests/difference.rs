@@ -85,6 +85,21 @@ fn each_change_is_a_line() {
         ),
         (
             "head1",
+            &[
+                ("[network]\n", "[ldp]\ntargeted_hello_hold = 90\nsession_protection = 600\n[network]\n"),
+                (
+                    "name = \"line2\"\n  kind = \"access\"",
+                    "name = \"line2\"\n  kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.9.9.9\"\n  \
+                     targeted = \"answer\"\n  transport_address = \"10.9.9.8\"\n  session_protection = \"off\"",
+                ),
+            ],
+            &[
+                "ldp: targeted_hello_hold none → 90 s, session_protection off → 600 s",
+                "LDP neighbor 10.9.9.9 added (targeted answer, transport_address 10.9.9.8, session_protection off)",
+            ],
+        ),
+        (
+            "head1",
             &[("subscribers = \"lab-subscribers.csv\"\n", "")],
             &["network: subscribers lab-subscribers.csv → none"],
         ),

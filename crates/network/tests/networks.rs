@@ -8,7 +8,7 @@ use contract::{Asn, Circuit, Fec, IspPrefix, Label, PortId, PortKind, TtlModel, 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use network::model::{
     General, GtsmMode, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor,
-    LdpTime, Model, Node, Pool, Port, Prefixes, WantedNeighbors,
+    LdpTime, Model, Node, Pool, Port, Prefixes, SessionProtection, TargetedMode, WantedNeighbors,
 };
 use network::{FecKind, LabelRange, LspMtu, MoveGrace, Network, Preference};
 use proptest::prelude::*;
@@ -250,6 +250,9 @@ fn ldp_neighbor(subnet: u8, number: u8) -> LdpNeighbor {
         lsr_id: Ipv4Addr::new(10, 255, subnet, number),
         password_file: odd.then(|| "secret".to_owned()),
         gtsm: if odd { GtsmMode::Off } else { GtsmMode::On },
+        targeted: if odd { TargetedMode::On } else { TargetedMode::Off },
+        transport_address: odd.then(|| Ipv4Addr::new(10, 255, 99, number)),
+        session_protection: Some(if odd { SessionProtection::Seconds(60) } else { SessionProtection::Off }),
         accept: odd.then(prefixes),
         advertise: (!odd).then(prefixes),
         max_bindings: NonZeroU32::new(u32::from(number)),
@@ -329,8 +332,14 @@ fn model(seed: &Seed) -> Model {
         },
         ldp: Ldp {
             hello_hold: LdpTime::new(u16::from(seed.headends) + 2),
+            targeted_hello_hold: LdpTime::new(u16::from(seed.headends) + 3),
             keepalive: LdpTime::new(u16::from(seed.headends) + 1),
             neighbors: if seed.uniform { WantedNeighbors::Named } else { WantedNeighbors::Any },
+            session_protection: if seed.uniform {
+                SessionProtection::Forever
+            } else {
+                SessionProtection::Off
+            },
         },
         nodes: heads.chain(tails).chain(transits).collect(),
         isps: isps.collect(),

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-/// The schema that a reference leads to, or the value itself.
-fn resolve<'s>(schema: &'s Value, mut value: &'s Value) -> &'s Value {
+/// The schema that a reference leads to, or the value itself; where a number or a word may stand, the one that is wanted.
+fn resolve<'s>(schema: &'s Value, mut value: &'s Value, number: bool) -> &'s Value {
     loop {
         let variants = value.get("anyOf").or_else(|| value.get("oneOf")).and_then(Value::as_array);
         let mut variants = variants.into_iter().flatten();
+        if let Some(variant) = variants.clone().find(|variant| number && kind(variant, "integer")) {
+            return variant;
+        }
         let inner = variants.find(|variant| variant.get("$ref").is_some());
         let Some(reference) = inner.unwrap_or(value).get("$ref").and_then(Value::as_str) else {
             return value;
@@ -17,7 +20,7 @@ fn resolve<'s>(schema: &'s Value, mut value: &'s Value) -> &'s Value {
 
 /// Holds a value of a file against its schema: every key is known and described.
 fn covers(schema: &Value, part: &Value, value: &toml::Value, path: &str) {
-    let part = resolve(schema, part);
+    let part = resolve(schema, part, value.is_integer());
     match value {
         toml::Value::Table(table) => {
             assert_eq!(part["additionalProperties"], false, "{path} takes unknown keys");

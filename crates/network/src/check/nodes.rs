@@ -7,7 +7,7 @@ use contract::counters::PORT_SLOTS;
 
 use super::Checker;
 use super::addresses::not_a_host;
-use crate::model::Node;
+use crate::model::{GtsmMode, LdpNeighbor, Node, SessionProtection, TargetedMode};
 use crate::read::Place;
 
 impl Checker<'_> {
@@ -74,7 +74,33 @@ impl Checker<'_> {
                 self.error(message, "write the LSR-id of the other end", &[(place, "this node's own")]);
             }
         }
+        for (n, neighbor) in neighbors() {
+            let place = place.item("ldp_neighbor", n);
+            if let Some(address) = neighbor.transport_address {
+                self.host_address(address.into(), &place.key("transport_address"));
+            }
+            self.gtsm_of_a_remote(&place, node, neighbor);
+        }
         self.unique("the LDP neighbor", "name each neighbor of a node once", places);
+    }
+
+    /// Who may be several hops away cannot have GTSM.
+    fn gtsm_of_a_remote(&mut self, place: &Place, node: &Node, neighbor: &LdpNeighbor) {
+        let protection = neighbor.session_protection.unwrap_or(self.model.ldp.session_protection);
+        let (why, help) = if neighbor.targeted != TargetedMode::Off {
+            ("is a targeted neighbor", "leave `gtsm` out: a password secures such sessions")
+        } else if protection != SessionProtection::Off {
+            (
+                "has a protected session, which is to outlive the link",
+                "leave `gtsm` out, or write `session_protection = \"off\"` for this neighbor",
+            )
+        } else {
+            return;
+        };
+        if neighbor.gtsm == GtsmMode::On {
+            let message = format!("{} of {} {why}, and GTSM", neighbor.lsr_id, node.name);
+            self.error(message, help, &[(&place.key("gtsm"), "refuses what came through a router")]);
+        }
     }
 
     /// Reports an address that cannot be one host's.

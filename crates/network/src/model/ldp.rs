@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::text::{GtsmText, LdpTimeNumber, NeighborsText, PrefixText};
+use super::text::{GtsmText, LdpTimeNumber, NeighborsText, PrefixText, ProtectionText, TargetedText};
 
 /// LDP on all nodes (RFC 5036).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
@@ -20,6 +20,11 @@ pub struct Ldp {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<LdpTimeNumber>", default)]
     pub hello_hold: Option<LdpTime>,
+    /// How long a neighbor keeps an adjacency without a targeted Hello, 3 to 65534 seconds; default 45. The smaller of both
+    /// ends' holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<LdpTimeNumber>", default)]
+    pub targeted_hello_hold: Option<LdpTime>,
     /// After how long a silent session is dead, 3 to 65534 seconds; default 30. The smaller of both ends' holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<LdpTimeNumber>", default)]
@@ -28,6 +33,10 @@ pub struct Ldp {
     /// neighbors.
     #[schemars(with = "NeighborsText", default)]
     pub neighbors: WantedNeighbors,
+    /// Whether neighbors on links are exchanged targeted Hellos with, too, so that session and labels outlive the link:
+    /// `off` (default), `forever` or for so many seconds.
+    #[schemars(with = "ProtectionText", default)]
+    pub session_protection: SessionProtection,
 }
 
 /// An LDP neighbor of a node that is treated otherwise than all.
@@ -45,6 +54,19 @@ pub struct LdpNeighbor {
     /// default), `on` or `off`.
     #[schemars(with = "GtsmText", default)]
     pub gtsm: GtsmMode,
+    /// Whether targeted Hellos are exchanged with it, so that it need not be on a link: `off` (default), `answer` (if its
+    /// own ask for it) or `on`.
+    #[schemars(with = "TargetedText", default)]
+    pub targeted: TargetedMode,
+    /// Where its targeted Hellos come from and ours go to; default: the transport address of the node with this LSR-id, or
+    /// the LSR-id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(default)]
+    pub transport_address: Option<Ipv4Addr>,
+    /// As in `[ldp]`, for this neighbor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ProtectionText>", default)]
+    pub session_protection: Option<SessionProtection>,
     /// Labels from it are used for FECs within these prefixes only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<PrefixText>>", default)]
@@ -111,6 +133,66 @@ pub enum GtsmMode {
     On,
     /// Never.
     Off,
+}
+
+/// Whether targeted Hellos are exchanged with a neighbor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetedMode {
+    /// No.
+    #[default]
+    Off,
+    /// If its own ask for it.
+    Answer,
+    /// Always.
+    On,
+}
+
+/// Whether session and labels of a neighbor outlive the last link to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SessionProtection {
+    /// No.
+    #[default]
+    Off,
+    /// As long as it is reached over other links.
+    Forever,
+    /// For so many seconds at most, 1 to [`Self::MAX`].
+    Seconds(u32),
+}
+
+impl SessionProtection {
+    /// A week: who wants more wants `forever`.
+    pub const MAX: u32 = 7 * 24 * 3600;
+}
+
+impl Serialize for SessionProtection {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::Forever => serializer.serialize_str("forever"),
+            Self::Seconds(seconds) => serializer.serialize_u32(*seconds),
+        }
+    }
+}
+
+impl fmt::Display for SessionProtection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Forever => f.write_str("forever"),
+            Self::Seconds(seconds) => write!(f, "{seconds} s"),
+        }
+    }
+}
+
+impl fmt::Display for TargetedMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Answer => "answer",
+            Self::On => "on",
+        })
+    }
 }
 
 /// Prefixes, at least one.

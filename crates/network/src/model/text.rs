@@ -122,3 +122,35 @@ pub(super) enum GtsmText {
     /// Never.
     Off,
 }
+
+/// Whether targeted Hellos are exchanged with a neighbor.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", rename = "Targeted")]
+pub(super) enum TargetedText {
+    /// No.
+    Off,
+    /// If its own ask for it.
+    Answer,
+    /// Always.
+    On,
+}
+
+/// Whether session and labels of a neighbor outlive the last link to it.
+#[derive(JsonSchema)]
+#[schemars(untagged, rename = "SessionProtection")]
+pub(super) enum ProtectionText {
+    /// Not, or as long as it is reached over other links.
+    Word(ProtectionWord),
+    /// For so many seconds at most.
+    Seconds(#[schemars(range(min = 1, max = 604_800))] u32),
+}
+
+/// Not, or as long as the neighbor is reached over other links.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum ProtectionWord {
+    /// No.
+    Off,
+    /// As long as it is reached over other links.
+    Forever,
+}

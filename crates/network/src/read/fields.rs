@@ -276,12 +276,23 @@ fn elsewhere(key: &str, header: &str) -> Option<String> {
 /// The keys of each section, to say where a misplaced key belongs; a test holds it to the schema.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("[network]", &["name", "ttl", "lsp_mtu", "move_grace", "subscribers"]),
-    ("[ldp]", &["hello_hold", "keepalive", "neighbors"]),
+    ("[ldp]", &["hello_hold", "targeted_hello_hold", "keepalive", "neighbors", "session_protection"]),
     ("[[node]]", &["name", "lsr_id", "transport_address", "labels", "port", "ldp_neighbor"]),
     ("[[node.port]]", &["name", "kind"]),
     (
         "[[node.ldp_neighbor]]",
-        &["lsr_id", "password_file", "gtsm", "accept", "advertise", "max_bindings", "shut"],
+        &[
+            "lsr_id",
+            "password_file",
+            "gtsm",
+            "targeted",
+            "transport_address",
+            "session_protection",
+            "accept",
+            "advertise",
+            "max_bindings",
+            "shut",
+        ],
     ),
     ("[[isp]]", &["asn", "name", "clamp_mss", "icmp_source", "handoff", "headend"]),
     ("[[isp.icmp_source]]", &["node", "ipv4", "ipv6"]),

@@ -7,7 +7,7 @@ use contract::{Asn, Label, PortKind, TtlModel, VlanId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::de::DeValue;
 
-use crate::model::{GtsmMode, LdpTime, Prefixes, WantedNeighbors};
+use crate::model::{GtsmMode, LdpTime, Prefixes, SessionProtection, TargetedMode, WantedNeighbors};
 use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 
 /// A single value of the file.
@@ -372,6 +372,42 @@ impl Leaf for GtsmMode {
     }
 }
 
+impl Leaf for TargetedMode {
+    const WANTED: &'static str = "a use of targeted Hellos";
+    const EXAMPLE: &'static str = "\"on\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match text(value)? {
+            "off" => Ok(Self::Off),
+            "answer" => Ok(Self::Answer),
+            "on" => Ok(Self::On),
+            other => wrong(
+                format!("`{other}` is no use of targeted Hellos"),
+                "write \"on\", \"answer\" to send them only when the neighbor asks for it, or \"off\"",
+            ),
+        }
+    }
+}
+
+impl Leaf for SessionProtection {
+    const WANTED: &'static str = "how long sessions are protected";
+    const EXAMPLE: &'static str = "\"forever\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        const HELP: &str = "write \"off\", \"forever\", or seconds, as in 86400";
+        if let Ok(word) = text(value) {
+            return match word {
+                "off" => Ok(Self::Off),
+                "forever" => Ok(Self::Forever),
+                other => wrong(format!("`{other}` does not say how long sessions are protected"), HELP),
+            };
+        }
+        let number = integer(value)?;
+        match u32::try_from(number) {
+            Ok(seconds @ 1..=Self::MAX) => Ok(Self::Seconds(seconds)),
+            _ => wrong(format!("sessions are protected for 1 to {} s, not {number}", Self::MAX), HELP),
+        }
+    }
+}
+
 impl Leaf for bool {
     const WANTED: &'static str = "true or false";
     const EXAMPLE: &'static str = "true";
@@ -463,6 +499,8 @@ mod tests {
         placeholder::<Prefixes>();
         placeholder::<WantedNeighbors>();
         placeholder::<GtsmMode>();
+        placeholder::<TargetedMode>();
+        placeholder::<SessionProtection>();
         placeholder::<bool>();
         placeholder::<TtlModel>();
         placeholder::<PortKind>();

@@ -2,27 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use ldp::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password};
+use ldp::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password, Protection, Targeted};
 use network::NodeView;
-use network::model::{GtsmMode, LdpNeighbor, Prefixes, WantedNeighbors};
+use network::model::{GtsmMode, LdpNeighbor, Prefixes, SessionProtection, TargetedMode, WantedNeighbors};
 
 use super::error::StartError;
 
 /// How the neighbors of this node are treated; passwords are read from files that are named relative to this folder.
 pub(crate) fn neighbors(view: &NodeView, folder: &Path) -> Result<Neighbors, StartError> {
+    let any =
+        NeighborPolicy { protection: protection(view.ldp.session_protection), ..NeighborPolicy::default() };
     let mut named = BTreeMap::new();
     if view.ldp.neighbors == WantedNeighbors::Named {
-        named.extend(view.others.iter().map(|lsr_id| (*lsr_id, NeighborPolicy::default())));
+        named.extend(view.others.keys().map(|lsr_id| (*lsr_id, any.clone())));
     }
     for neighbor in &view.ldp_neighbors {
-        named.insert(neighbor.lsr_id, policy(neighbor, folder)?);
+        named.insert(neighbor.lsr_id, policy(neighbor, view, folder)?);
     }
-    let others = (view.ldp.neighbors == WantedNeighbors::Any).then(NeighborPolicy::default);
+    let others = (view.ldp.neighbors == WantedNeighbors::Any).then_some(any);
     Ok(Neighbors { named, others })
 }
 
-fn policy(neighbor: &LdpNeighbor, folder: &Path) -> Result<NeighborPolicy, StartError> {
+fn policy(neighbor: &LdpNeighbor, view: &NodeView, folder: &Path) -> Result<NeighborPolicy, StartError> {
+    let lsr_id = neighbor.lsr_id;
+    let transport_address =
+        neighbor.transport_address.or(view.others.get(&lsr_id).copied()).unwrap_or(lsr_id);
     let password = neighbor.password_file.as_deref().map(|file| password(neighbor, &folder.join(file)));
     Ok(NeighborPolicy {
         shut: neighbor.shut,
@@ -32,12 +38,26 @@ fn policy(neighbor: &LdpNeighbor, folder: &Path) -> Result<NeighborPolicy, Start
             GtsmMode::On => Gtsm::Required,
             GtsmMode::Off => Gtsm::Off,
         },
+        targeted: match neighbor.targeted {
+            TargetedMode::Off => Targeted::Off,
+            TargetedMode::Answer => Targeted::Answer(transport_address),
+            TargetedMode::On => Targeted::On(transport_address),
+        },
+        protection: protection(neighbor.session_protection.unwrap_or(view.ldp.session_protection)),
         accept: filter(neighbor.accept.as_ref()),
         advertise: filter(neighbor.advertise.as_ref()),
         max_bindings: neighbor.max_bindings.map(|limit| limit.get() as usize),
         // The network file has no key for how labels are distributed.
         ..NeighborPolicy::default()
     })
+}
+
+fn protection(of: SessionProtection) -> Protection {
+    match of {
+        SessionProtection::Off => Protection::Off,
+        SessionProtection::Forever => Protection::Forever,
+        SessionProtection::Seconds(seconds) => Protection::For(Duration::from_secs(seconds.into())),
+    }
 }
 
 fn filter(prefixes: Option<&Prefixes>) -> FecFilter {
@@ -106,6 +126,43 @@ lsr_id = "10.255.0.2"
         assert_eq!((other.gtsm, other.max_bindings), (Gtsm::Off, Some(5)));
         assert_eq!(other.accept, FecFilter::Within(vec!["10.254.0.0/16".parse().unwrap()]));
         assert!(neighbors.policy(Ipv4Addr::new(10, 255, 0, 3)).is_none());
+    }
+
+    /// Where targeted Hellos go is said here, or by the node that has the LSR-id, or is the LSR-id itself.
+    #[test]
+    fn targets_and_protection_are_whose_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = |n| Ipv4Addr::new(10, 255, 0, n);
+        let text = NETWORK
+            .replace("[ldp]\n", "[ldp]\nsession_protection = 600\n")
+            .replace("  password_file = \"secret\"\n", "")
+            .replace("10.255.0.2\"\n", "10.255.0.2\"\ntransport_address = \"10.255.0.22\"\n");
+        let policy = |keys: &str, n: u8| {
+            let named = format!("10.255.0.{n}\"\n  {keys}\n  gtsm");
+            let text = text.replace("10.255.0.9\"\n  gtsm", &named);
+            let view = Network::parse("test", &text).unwrap().node("a").unwrap();
+            neighbors(&view, folder.path()).unwrap().policy(address(n)).unwrap().clone()
+        };
+        let rows = [
+            ("", 2, Targeted::Off, Protection::For(Duration::from_secs(600))),
+            ("targeted = \"on\"", 2, Targeted::On(address(22)), Protection::For(Duration::from_secs(600))),
+            (
+                "targeted = \"answer\"\n  session_protection = \"off\"",
+                9,
+                Targeted::Answer(address(9)),
+                Protection::Off,
+            ),
+            (
+                "targeted = \"on\"\n  transport_address = \"10.255.0.33\"\n  session_protection = \"forever\"",
+                2,
+                Targeted::On(address(33)),
+                Protection::Forever,
+            ),
+        ];
+        for (keys, n, targeted, protection) in rows {
+            let policy = policy(keys, n);
+            assert_eq!((policy.targeted, policy.protection), (targeted, protection), "{keys}");
+        }
     }
 
     #[test]

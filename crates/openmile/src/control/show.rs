@@ -26,6 +26,7 @@ impl Node {
             ShowWhat::Fec => json(&self.rows.iter().map(|row| self.fec_row(row)).collect::<Vec<_>>()),
             ShowWhat::Lib => json(&self.lib()),
             ShowWhat::Neighbors => json(&self.neighbors(now)),
+            ShowWhat::Adjacencies => json(&self.adjacencies(now)),
             // The API's server asks for these page by page.
             ShowWhat::Subscribers => Value::Array(Vec::new()),
             ShowWhat::Counters => {
@@ -171,6 +172,28 @@ impl Node {
         rows
     }
 
+    fn adjacencies(&self, now: Tick) -> Vec<api::Adjacency> {
+        let all = self.speaker.neighbors(now).into_iter();
+        let rows = all.flat_map(|neighbor| {
+            let peer = neighbor.peer.lsr_id;
+            neighbor.adjacencies.into_iter().map(move |adjacency| {
+                let (kind, port) = match adjacency.via {
+                    ldp::Via::Link(_) => (api::AdjacencyKind::Link, Some(adjacency.name)),
+                    ldp::Via::Targeted => (api::AdjacencyKind::Targeted, None),
+                };
+                api::Adjacency {
+                    peer,
+                    kind,
+                    port,
+                    source: adjacency.source.into(),
+                    left: adjacency.left.map(|left| left.as_secs()),
+                    hold: adjacency.hold.map(|hold| hold.as_secs()),
+                }
+            })
+        });
+        rows.collect()
+    }
+
     fn handoff_detail(&self, now: Tick, circuit: contract::Circuit) -> String {
         let Some(health) = self.handoffs.health(now, circuit).filter(|health| health.failures > 0) else {
             return String::new();
@@ -201,7 +224,14 @@ impl Node {
         api::Neighbor {
             kind: NeighborKind::Ldp,
             address: neighbor.peer.lsr_id.into(),
-            via: neighbor.adjacencies.iter().map(|adjacency| adjacency.name.clone()).collect(),
+            via: neighbor
+                .adjacencies
+                .iter()
+                .map(|adjacency| match adjacency.via {
+                    ldp::Via::Link(_) => adjacency.name.clone(),
+                    ldp::Via::Targeted => "targeted".to_owned(),
+                })
+                .collect(),
             mac: None,
             state: state.to_owned(),
             seconds: neighbor.up_for.map(|up| up.as_secs()),

@@ -316,6 +316,10 @@ pub(crate) fn ldp_config(view: &NodeView, number: u32) -> Config {
     let defaults = Config::new(view.lsr_id);
     Config {
         hello_hold: view.ldp.hello_hold.map_or(defaults.hello_hold, LdpTime::duration),
+        targeted_hello_hold: view
+            .ldp
+            .targeted_hello_hold
+            .map_or(defaults.targeted_hello_hold, LdpTime::duration),
         keepalive: view.ldp.keepalive.map_or(defaults.keepalive, LdpTime::duration),
         owners: owners(view),
         transport_address: view.transport_address,

@@ -2,8 +2,8 @@
 
 use crate::table::{finish, table};
 use api::{
-    Account, Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow, Neighbor, NodeInfo, Port,
-    ServiceRole, ShowWhat,
+    Account, Adjacency, AdjacencyKind, Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow,
+    Neighbor, NodeInfo, Port, ServiceRole, ShowWhat,
 };
 
 /// The answer of the API as a table.
@@ -15,6 +15,7 @@ pub(crate) fn render(what: ShowWhat, answer: serde_json::Value) -> Result<String
         ShowWhat::Fec => fec(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Lib => lib(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Neighbors => neighbors(&serde_json::from_value::<Vec<_>>(answer)?),
+        ShowWhat::Adjacencies => adjacencies(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Subscribers => subscribers(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Counters => counters(&serde_json::from_value(answer)?),
         ShowWhat::Drops => drops(&serde_json::from_value::<Vec<_>>(answer)?),
@@ -160,6 +161,25 @@ fn neighbors(rows: &[Neighbor]) -> String {
         ]);
     }
     finish(table, &[5])
+}
+
+fn adjacencies(rows: &[Adjacency]) -> String {
+    let mut table = table(["LDP peer", "Hellos", "port", "from", "left", "hold time"]);
+    for row in rows {
+        table.add_row([
+            row.peer.to_string(),
+            match row.kind {
+                AdjacencyKind::Link => "link",
+                AdjacencyKind::Targeted => "targeted",
+            }
+            .to_owned(),
+            row.port.clone().unwrap_or_else(none),
+            row.source.to_string(),
+            row.left.map_or_else(|| "for ever".to_owned(), duration),
+            row.hold.map_or_else(|| "for ever".to_owned(), duration),
+        ]);
+    }
+    finish(table, &[4, 5])
 }
 
 fn subscribers(rows: &[api::Subscriber]) -> String {
