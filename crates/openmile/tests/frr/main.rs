@@ -3,6 +3,7 @@
 
 mod place;
 mod policy;
+mod targeted;
 
 use std::time::Duration;
 
