@@ -237,6 +237,9 @@ pub struct FecRow {
     pub port: Option<String>,
     /// Whether they get through.
     pub state: FecState,
+    /// The label comes from a router of another make: that it has one does not say that the LSP behind it is whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 /// Which way a binding was advertised.

@@ -115,6 +115,8 @@ pub struct Received {
     pub in_use: bool,
     /// Whether it is kept from an earlier session (RFC 3478).
     pub stale: bool,
+    /// Whether it says whose the FEC is ([`crate::Owner`]), which other makes of LDP do not.
+    pub named: bool,
 }
 
 /// A binding sent.

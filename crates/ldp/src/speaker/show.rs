@@ -69,6 +69,7 @@ impl Speaker {
             label: binding.label,
             in_use: self.fecs.get(&fec).is_some_and(|entry| entry.uses(id, binding.label)),
             stale: binding.stale,
+            named: binding.owner.is_some(),
         }
     }
 

@@ -1,8 +1,10 @@
 //! What the API answers.
 
+use std::collections::BTreeSet;
+
 use api::{FecState, NeighborKind, ServiceRole, ShowWhat};
 use contract::counters::{IspSlot, Memory, Point, PortCounter, Tally};
-use contract::{Asn, DropReason, Fec, PortBackend, PortState, SubscriberId, Tick};
+use contract::{Asn, DropReason, Fec, Label, PortBackend, PortState, SubscriberId, Tick};
 use network::FecKind;
 use serde_json::Value;
 use subscriber::Service;
@@ -23,7 +25,7 @@ impl Node {
         match what {
             ShowWhat::Node => json(&self.node_info()),
             ShowWhat::Isps => json(&self.isps(now)),
-            ShowWhat::Fec => json(&self.rows.iter().map(|row| self.fec_row(row)).collect::<Vec<_>>()),
+            ShowWhat::Fec => json(&self.fec_rows()),
             ShowWhat::Lib => json(&self.lib()),
             ShowWhat::Neighbors => json(&self.neighbors(now)),
             ShowWhat::Adjacencies => json(&self.adjacencies(now)),
@@ -108,7 +110,15 @@ impl Node {
         }
     }
 
-    fn fec_row(&self, row: &LspRow) -> api::FecRow {
+    fn fec_rows(&self) -> Vec<api::FecRow> {
+        let in_use = self.speaker.received().filter(|(_, _, received)| received.in_use);
+        let unnamed = in_use.filter(|(_, _, received)| !received.named);
+        let unnamed: BTreeSet<_> = unnamed.map(|(_, fec, received)| (fec, received.label)).collect();
+        self.rows.iter().map(|row| self.fec_row(row, &unnamed)).collect()
+    }
+
+    /// A label in use that was told without its FEC's owner comes from another make of LDP.
+    fn fec_row(&self, row: &LspRow, unnamed: &BTreeSet<(Fec, Label)>) -> api::FecRow {
         let (out_label, next_hop, port) = match row.out {
             Out::Nowhere => (None, None, None),
             Out::Neighbor(label, address, port) => {
@@ -121,7 +131,8 @@ impl Node {
         };
         let fec = self.fec(row.fec);
         let (in_label, operation, state) = (row.in_label, row.operation, row.state);
-        api::FecRow { fec, in_label, operation, out_label, next_hop, port, state }
+        let unverified = out_label.is_some_and(|label| unnamed.contains(&(row.fec, label)));
+        api::FecRow { fec, in_label, operation, out_label, next_hop, port, state, unverified }
     }
 
     fn lib(&self) -> Vec<api::LibRow> {

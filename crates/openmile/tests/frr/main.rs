@@ -1,9 +1,11 @@
 //! FRR's ldpd as a neighbour of a real node: a session that lasts, and labels both ways.
 #![allow(missing_docs, reason = "a test")]
 
+mod null_labels;
 mod place;
 mod policy;
 mod targeted;
+mod transit;
 
 use std::time::Duration;
 

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+/// Our node's LSR-id.
+pub(crate) const US: &str = "10.255.0.1";
 const INSIDE: &str = "OPENMILE_TEST_FRR";
 /// The longest that anything that happens at all may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -124,37 +127,70 @@ impl Place {
 
     /// Our node.
     pub(crate) fn start_node(&self) -> Node {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_openmile"));
-        command.args([
-            "run",
-            "--network",
-            "/run/test/network.toml",
-            "--node",
-            "head1",
-            "--state-dir",
-            "/run/test",
-        ]);
-        Node(Running(command.spawn().unwrap()))
+        self.start("head1", Command::new(env!("CARGO_BIN_EXE_openmile")))
+    }
+
+    /// Another node of our network file, in a namespace of its own.
+    pub(crate) fn start_node_in(&self, namespace: &str, node: &'static str) -> Node {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_openmile")]);
+        self.start(node, command)
+    }
+
+    fn start(&self, node: &'static str, mut command: Command) -> Node {
+        command.args(["run", "--network", "/run/test/network.toml", "--node", node]);
+        command.args(["--state-dir", &format!("/run/test/{node}")]);
+        Node { process: Running(command.spawn().unwrap()), name: node }
     }
 
     /// FRR's zebra and ldpd.
     pub(crate) fn start_frr(&self) -> [Running; 2] {
-        let zebra = frr("zebra");
         // ldpd waits for zebra by itself.
-        [zebra, frr("ldpd")]
+        [frr("zebra"), self.start_ldpd()]
+    }
+
+    /// FRR's ldpd, once more.
+    pub(crate) fn start_ldpd(&self) -> Running {
+        frr("ldpd")
+    }
+
+    /// Changes what ldpd does, below `mpls ldp`.
+    pub(crate) fn configure_frr(&self, lines: &[&str]) {
+        let mut command = Command::new("vtysh");
+        command.args(["-N", "test", "-c", "configure terminal", "-c", "mpls ldp"]);
+        for line in lines {
+            command.args(["-c", line]);
+        }
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{lines:?}: {}", String::from_utf8_lossy(&done.stdout));
     }
 
     /// What FRR says of us as a neighbour.
     pub(crate) fn frr_neighbor(&self) -> Option<Value> {
+        self.frr_neighbor_of(US)
+    }
+
+    /// What FRR says of a neighbour.
+    pub(crate) fn frr_neighbor_of(&self, lsr_id: &str) -> Option<Value> {
         let neighbors = vtysh("show mpls ldp neighbor json")?;
-        neighbors["neighbors"].as_array()?.iter().find(|n| n["neighborId"] == "10.255.0.1").cloned()
+        neighbors["neighbors"].as_array()?.iter().find(|n| n["neighborId"] == lsr_id).cloned()
     }
 
     /// What FRR has of a FEC with us.
     pub(crate) fn frr_binding(&self, fec: &str) -> Option<Value> {
-        let bindings = vtysh("show mpls ldp binding json")?;
-        let mut with_us = bindings["bindings"].as_array()?.iter().filter(|b| b["neighborId"] == "10.255.0.1");
-        with_us.find(|binding| binding["prefix"] == fec).cloned()
+        self.frr_binding_with(US, fec)
+    }
+
+    /// What FRR has of a FEC with a neighbour.
+    pub(crate) fn frr_binding_with(&self, lsr_id: &str, fec: &str) -> Option<Value> {
+        let of_both = |b: &Value| b["neighborId"] == lsr_id && b["prefix"] == fec;
+        self.frr_bindings().into_iter().find(of_both)
+    }
+
+    /// What FRR has of all FECs. One that no neighbour has told is with neighbour 0.0.0.0.
+    pub(crate) fn frr_bindings(&self) -> Vec<Value> {
+        let bindings = vtysh("show mpls ldp binding json");
+        bindings.as_ref().and_then(|b| b["bindings"].as_array()).cloned().unwrap_or_default()
     }
 
     /// What ldpd logged.
@@ -169,15 +205,18 @@ impl Place {
     }
 }
 
-/// Our node, running.
-pub(crate) struct Node(Running);
+/// A node of ours, running.
+pub(crate) struct Node {
+    process: Running,
+    name: &'static str,
+}
 
 impl Node {
     /// Its API, once it is there.
     pub(crate) async fn client(&mut self) -> api::Client {
-        let client = api::Client::new("/run/openmile/head1/api.sock");
+        let client = api::Client::new(format!("/run/openmile/{}/api.sock", self.name));
         within("our API", async || {
-            assert_eq!(self.0.0.try_wait().unwrap(), None, "the node has ended");
+            assert_eq!(self.process.0.try_wait().unwrap(), None, "the node has ended");
             client.node().await.ok()
         })
         .await;
@@ -186,15 +225,41 @@ impl Node {
 
     /// Stops it as an operator does.
     pub(crate) fn stop(mut self) {
-        let pid = i32::try_from(self.0.0.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let status = self.0.0.wait().unwrap();
+        signal(self.process.0.id(), Signal::TERM);
+        let status = self.process.0.wait().unwrap();
         assert!(status.success(), "{status}");
     }
+
+    /// Kills its control process, which learns nothing of it.
+    pub(crate) fn kill_control(&self) {
+        let parent = format!("PPid:\t{}", self.process.0.id());
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let control = pids.find(|pid| {
+            let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            read("status").lines().any(|line| line == parent)
+                && read("cmdline").split('\0').nth(1) == Some("control")
+        });
+        signal(control.unwrap(), Signal::KILL);
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(process: u32, signal: Signal) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, signal).unwrap();
 }
 
 /// A process that ends with this.
 pub(crate) struct Running(Child);
+
+impl Running {
+    /// A shell script in a namespace.
+    pub(crate) fn script(namespace: &str, script: &str) -> Self {
+        let mut command = Command::new("ip");
+        Self(command.args(["netns", "exec", namespace, "bash", "-c", script]).spawn().unwrap())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -231,7 +296,8 @@ fn vtysh(command: &str) -> Option<Value> {
     serde_json::from_slice(&shown.stdout).ok()
 }
 
-fn sh(script: &str) {
+/// Runs a shell script, which must succeed.
+pub(crate) fn sh(script: &str) {
     let status = Command::new("sh").args(["-ec", script]).status().unwrap();
     assert!(status.success(), "{script}");
 }

@@ -132,3 +132,43 @@ async fn operated() {
     assert!(up.seconds.unwrap() > 0 || place.frr_neighbor().is_some(), "{up:?}");
     node.stop();
 }
+
+#[test]
+fn frr_checks_ttls_and_is_checked() {
+    place::run("policy::frr_checks_ttls_and_is_checked", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(ttls());
+    });
+}
+
+/// FRR's GTSM is on by default (RFC 6720); a FRR without it sends with a TTL that GTSM refuses.
+async fn ttls() {
+    let place = Place::new(Extra::default());
+    let gtsm = |mode: &str| neighbor(&format!("  gtsm = \"{mode}\"\n"));
+    place.network(&gtsm("on"));
+    let mut node = place.start_node();
+    let client = node.client().await;
+    let _frr = place.start_frr();
+    let with = async |mode: &str, has_session: bool| {
+        place.network(&gtsm(mode));
+        place.openmile(&["reload"]);
+        // A session that is up keeps what it agreed on.
+        place.openmile(&["ldp", "clear", "10.255.0.2"]);
+        if has_session {
+            session(&client, &place).await;
+        } else {
+            no_session(&client, &place).await;
+        }
+    };
+    session(&client, &place).await;
+    with("auto", true).await;
+    with("off", true).await;
+    place.configure_frr(&["address-family ipv4", "ttl-security disable"]);
+    with("auto", true).await;
+    with("on", false).await;
+    let long_enough = tokio::time::timeout(Duration::from_secs(4), session(&client, &place)).await;
+    assert!(long_enough.is_err(), "a session with packets of any TTL");
+    with("off", true).await;
+    state_is(&client, FecState::Up).await;
+    node.stop();
+}

@@ -37,7 +37,7 @@ pub(crate) fn fec(rows: &[FecRow]) -> String {
             opt(row.out_label),
             row.next_hop.clone().unwrap_or_else(none),
             row.port.clone().unwrap_or_else(none),
-            state(row.state).to_owned(),
+            format!("{}{}", state(row.state), if row.unverified { ", unverified" } else { "" }),
         ]);
     }
     finish(table, &[3, 5])
@@ -373,11 +373,14 @@ mod tests {
             next_hop: Some("10.0.1.2".to_owned()),
             port: Some("bb0".to_owned()),
             state: FecState::Up,
+            unverified: false,
         };
+        let other = FecRow { unverified: true, ..row.clone() };
         assert_eq!(
-            fec(&[row]),
+            fec(&[row, other]),
             "ISP    FEC            for     in label  operation  out label  next hop  port  state\n\
-             alpha  10.254.1.1/32  to ISP         -  push            1016  10.0.1.2  bb0   up\n"
+             alpha  10.254.1.1/32  to ISP         -  push            1016  10.0.1.2  bb0   up\n\
+             alpha  10.254.1.1/32  to ISP         -  push            1016  10.0.1.2  bb0   up, unverified\n"
         );
     }
 
