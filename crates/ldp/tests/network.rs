@@ -4,7 +4,7 @@ mod sim;
 
 use std::time::Duration;
 
-use ldp::{Advertisement, Control, DownReason, Event, LoopDetection, Retention, StatusCode};
+use ldp::{Advertisement, Control, DownReason, Event, LoopDetection, Protection, Retention, StatusCode};
 use sim::{Random, World, fec};
 
 const QUIET: Duration = Duration::from_secs(150);
@@ -118,6 +118,34 @@ fn a_cut_link_leaves_the_parallel_one() {
     world.run(Duration::from_secs(1));
     world.check_complete();
     assert!(!world.nodes[0].fib.contains_key(&fec(1, 1)));
+}
+
+/// Three in a ring: the session of a cut link goes the other way round, and needs nothing when the link is back.
+#[test]
+fn a_protected_session_outlives_its_link() {
+    let mut world = World::new(12, 3, &[[0, 1], [1, 2], [2, 0]]);
+    for node in 0..3 {
+        world.set_egress(node, fec(1, node as u8), true);
+        for policy in world.nodes[node].config.neighbors.others.iter_mut() {
+            policy.protection = Protection::Forever;
+        }
+    }
+    world.start_all();
+    world.run(Duration::from_secs(5));
+    world.check_complete();
+    world.nodes.iter_mut().for_each(|node| node.events.clear());
+    world.set_link(0, false);
+    world.run(Duration::from_secs(600));
+    world.check_complete();
+    assert_eq!((0..3).map(|node| world.sessions_up(node)).collect::<Vec<_>>(), [2, 2, 2]);
+    let way = |world: &World| world.nodes[0].fib[&fec(1, 1)].next_hops[0].peer;
+    assert_eq!(way(&world), ldp::LdpId::platform(sim::lsr_id(2)));
+    world.set_link(0, true);
+    world.run(Duration::from_millis(10));
+    world.check_complete();
+    assert_eq!(way(&world), ldp::LdpId::platform(sim::lsr_id(1)));
+    let ended = |event: &Event| matches!(event, Event::SessionUp { .. } | Event::SessionDown { .. });
+    assert!(world.nodes.iter().all(|node| !node.events.iter().any(ended)), "no session came or went");
 }
 
 #[test]
@@ -261,6 +289,7 @@ fn any_history(seed: u64) {
         node.config.limits.decisions = [1, 2, 1024][choice.below(3)];
     }
     any_modes(&mut world, &mut choice);
+    any_protection(&mut world, seed);
     world.start_all();
     world.hello_loss_percent = choice.below(30);
     for _ in 0..40 {
@@ -307,6 +336,23 @@ fn any_modes(world: &mut World, choice: &mut Random) {
         }
         for policy in node.config.neighbors.others.iter_mut().filter(|_| choice.below(3) > 0) {
             policy.advertisement = Advertisement::DownstreamOnDemand;
+        }
+    }
+}
+
+/// In two worlds of three each node protects the sessions with its neighbors or not, for a while or for ever.
+fn any_protection(world: &mut World, seed: u64) {
+    // Its own choices, so that a seed's history is the same with and without.
+    let mut choice = Random::new(seed ^ 0x5e55_1011);
+    if choice.below(3) == 0 {
+        return;
+    }
+    for node in &mut world.nodes {
+        let seconds = Duration::from_secs([1, 20, 100][choice.below(3)]);
+        let protection = [Protection::Off, Protection::For(seconds), Protection::Forever][choice.below(3)];
+        node.config.targeted_hello_hold = Duration::from_secs([15, 45][choice.below(2)]);
+        for policy in node.config.neighbors.others.iter_mut() {
+            policy.protection = protection;
         }
     }
 }

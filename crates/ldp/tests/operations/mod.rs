@@ -9,7 +9,7 @@ use contract::{Fec, Label, Tick};
 use ipnet::{IpNet, Ipv4Net};
 use ldp::{
     Action, Advertisement, Config, ConnId, Control, Distribution, Event, FecState, Installation, InterfaceId,
-    LdpId, LoopDetection, NextHop, Retention, Role, Speaker,
+    LdpId, LoopDetection, NeighborPolicy, NextHop, Protection, Retention, Role, Speaker, Targeted,
 };
 use wire::ldp::{
     AddressFamily, Addresses, Body, Capability, CapabilityChange, DEFAULT_MAX_PDU_LENGTH, FecTlv, FtSession,
@@ -56,6 +56,7 @@ pub(crate) fn drive(octets: &[u8]) -> Reached {
     config.limits.outbound = 20_000;
     config.limits.decisions = 1 + octets.len() % 3;
     any_modes(&mut config, octets.len() / 2);
+    any_targets(&mut config, octets.len() / 3);
     if octets.len().is_multiple_of(2) {
         config.restarting = true;
         config.allocations = (0..3).map(|n| (fec(n), label(16 + u32::from(n)))).collect();
@@ -104,7 +105,7 @@ impl Driver<'_> {
     }
 
     fn step(&mut self) {
-        let (what, a, b) = (self.next() % 18, self.next(), self.next());
+        let (what, a, b) = (self.next() % 19, self.next(), self.next());
         let (now, interface) = (self.now, InterfaceId(u32::from(a % 3)));
         match what {
             0 => self.speaker.handle_interface_up(now, interface, "bb", &[address(a, 4), address(b, 4)]),
@@ -152,6 +153,12 @@ impl Driver<'_> {
                 self.speaker.handle_next_hop(now, next_hop, b >= 64);
             }
             17 => self.install(fec(a), b),
+            18 => {
+                // From the transport address, mostly.
+                let source = if a % 8 == 0 { address(a, b) } else { peer(b).lsr_id };
+                let octets = self.hello(b);
+                self.speaker.handle_targeted_datagram(now, SocketAddrV4::new(source, 646), &octets);
+            }
             14 => self.speaker.handle_egress(now, fec(a), b % 2 == 0),
             _ => self.wait(Duration::from_millis(u64::from(a) * u64::from(b))),
         }
@@ -424,6 +431,21 @@ fn any_modes(config: &mut Config, bits: usize) {
         retention: if on(4) { Retention::Conservative } else { Retention::Liberal },
         loop_detection: on(8).then_some(LoopDetection { max_hops: 100, path_vector_limit: 3 }),
     };
+}
+
+/// Neighbors by targeted Hellos, and protected ones.
+fn any_targets(config: &mut Config, bits: usize) {
+    if bits & 1 == 0 {
+        return;
+    }
+    let [on, answer] = [1, 2].map(|n| peer(n).lsr_id);
+    let targeted = |targeted| NeighborPolicy { targeted, ..NeighborPolicy::default() };
+    config.neighbors.named.insert(on, targeted(Targeted::On(on)));
+    config.neighbors.named.insert(answer, targeted(Targeted::Answer(answer)));
+    for policy in config.neighbors.others.iter_mut() {
+        let time = Duration::from_secs(2);
+        policy.protection = if bits & 2 == 0 { Protection::For(time) } else { Protection::Forever };
+    }
 }
 
 /// None, or a few LSRs, sometimes the speaker itself among them.

@@ -68,6 +68,11 @@ enum What {
         source: Ipv4Addr,
         octets: Vec<u8>,
     },
+    Targeted {
+        node: usize,
+        source: Ipv4Addr,
+        octets: Vec<u8>,
+    },
     Connect {
         node: usize,
         conn: ConnId,
@@ -426,10 +431,14 @@ impl World {
             Action::Connect { conn, remote, .. } => {
                 self.later(LATENCY, What::Connect { node, conn, remote: *remote.ip() });
             }
-            Action::SendTargetedHello { .. }
-            | Action::RequireGtsm { .. }
-            | Action::WaiveGtsm { .. }
-            | Action::Sign { .. } => {}
+            Action::SendTargetedHello { to, octets } => {
+                let to = self.node_of(to);
+                let reached = self.distances(&BTreeSet::from([node]))[to].is_some();
+                if reached && self.random.below(100) >= self.hello_loss_percent {
+                    self.later(LATENCY, What::Targeted { node: to, source: lsr_id(node), octets });
+                }
+            }
+            Action::RequireGtsm { .. } | Action::WaiveGtsm { .. } | Action::Sign { .. } => {}
             Action::Write { conn, octets } => {
                 let Some(&(to, other)) = self.conns.get(&(node, conn)) else { return };
                 if self.stuck.contains(&to) {
@@ -491,6 +500,10 @@ impl World {
                     self.with(node, |speaker, now| speaker.handle_datagram(now, interface, source, &octets));
                 }
             }
+            What::Targeted { node, source, octets } => {
+                let source = SocketAddrV4::new(source, 646);
+                self.with(node, |speaker, now| speaker.handle_targeted_datagram(now, source, &octets));
+            }
             What::Connect { node, conn, remote } => self.connect(node, conn, remote),
             What::Stream { node, conn, octets } => {
                 self.with(node, |speaker, now| speaker.handle_stream(now, conn, &octets));
@@ -529,12 +542,19 @@ impl World {
         self.with(node, |speaker, now| speaker.handle_connected(now, conn));
     }
 
-    /// No label that anybody sends leads into another FEC, at any moment.
+    /// No label that anybody sends leads into another FEC, or goes to another than its peer, at any moment.
     fn check_isolation(&self) {
         for (id, node) in self.nodes.iter().enumerate() {
             for state in node.fib.values() {
                 for next_hop in &state.next_hops {
                     let to = self.node_of(next_hop.peer.lsr_id);
+                    let ends = self.links[next_hop.interface.0 as usize - 1].ends;
+                    assert!(
+                        ends.contains(&id) && ends.contains(&to),
+                        "{:?}: node {id} sends {} over a link that node {to} has no end of",
+                        self.now,
+                        state.fec
+                    );
                     let retired = self.nodes[to].retired.get(&next_hop.label).copied();
                     let bound = self.bound(to, next_hop.label).map(|there| there.fec);
                     for there in bound.into_iter().chain(retired) {
