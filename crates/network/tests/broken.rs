@@ -197,6 +197,7 @@ cases! {
     ldp_neighbor_no_bindings: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  max_bindings = 0"];
     ldp_neighbor_many_bindings: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  max_bindings = 300000"];
     ldp_neighbor_bad_targeted: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"yes\""];
+    ldp_neighbor_targeted_unanswered: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"on\""];
     ldp_neighbor_targeted_true: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = true"];
     ldp_neighbor_targeted_at_a_group: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"on\"\n  transport_address = \"224.0.0.2\""];
     ldp_neighbor_targeted_with_gtsm: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"answer\"\n  gtsm = \"on\""];

@@ -250,7 +250,7 @@ fn ldp_neighbor(subnet: u8, number: u8) -> LdpNeighbor {
         lsr_id: Ipv4Addr::new(10, 255, subnet, number),
         password_file: odd.then(|| "secret".to_owned()),
         gtsm: if odd { GtsmMode::Off } else { GtsmMode::On },
-        targeted: if odd { TargetedMode::On } else { TargetedMode::Off },
+        targeted: if odd { TargetedMode::Answer } else { TargetedMode::Off },
         transport_address: odd.then(|| Ipv4Addr::new(10, 255, 99, number)),
         session_protection: Some(if odd { SessionProtection::Seconds(60) } else { SessionProtection::Off }),
         accept: odd.then(prefixes),

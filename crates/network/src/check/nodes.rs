@@ -80,6 +80,7 @@ impl Checker<'_> {
                 self.host_address(address.into(), &place.key("transport_address"));
             }
             self.gtsm_of_a_remote(&place, node, neighbor);
+            self.unanswered(&place, node, neighbor);
         }
         self.unique("the LDP neighbor", "name each neighbor of a node once", places);
     }
@@ -100,6 +101,22 @@ impl Checker<'_> {
         if neighbor.gtsm == GtsmMode::On {
             let message = format!("{} of {} {why}, and GTSM", neighbor.lsr_id, node.name);
             self.error(message, help, &[(&place.key("gtsm"), "refuses what came through a router")]);
+        }
+    }
+
+    /// Another node of the file that gets targeted Hellos is to answer them.
+    fn unanswered(&mut self, place: &Place, node: &Node, neighbor: &LdpNeighbor) {
+        let other = self.model.nodes.iter().find(|other| other.lsr_id == neighbor.lsr_id);
+        let Some(other) = other.filter(|_| neighbor.targeted == TargetedMode::On) else { return };
+        let here = other.ldp_neighbors.iter().find(|back| back.lsr_id == node.lsr_id);
+        if here.is_none_or(|back| back.targeted == TargetedMode::Off) {
+            let message =
+                format!("{} sends targeted Hellos to {}, which does not answer them", node.name, other.name);
+            let help = format!(
+                "write a `[[node.ldp_neighbor]]` of {} with `lsr_id = \"{}\"` and `targeted = \"answer\"`",
+                other.name, node.lsr_id
+            );
+            self.warning(message, help, &[(&place.key("targeted"), "at this end only")]);
         }
     }
 
