@@ -195,6 +195,16 @@ fn who_asks_no_more_is_answered_no_more() {
     assert_eq!(bench.speaker.counters().hellos_unwanted, 0, "it may send them");
 }
 
+/// Another LSR has its transport address: whichever came second is not met, and gets nothing.
+#[test]
+fn who_contradicts_a_neighbor_is_not_answered() {
+    let mut bench = bench(targeted(Targeted::Answer(lsr(2))));
+    bench.hello_with(1, 3, hello(Some(lsr(2))));
+    hear(&mut bench, 2, true);
+    pass(&mut bench, 10, false, None);
+    assert!(sent(&mut bench).is_empty() && vias(&bench, 2).is_empty());
+}
+
 #[test]
 fn a_hello_passes_for_one_kind_only() {
     let mut bench = bench(targeted(Targeted::On(lsr(2))));

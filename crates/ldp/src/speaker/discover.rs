@@ -11,6 +11,7 @@ use wire::ldp::{
 };
 
 use super::Speaker;
+use super::targeted::Admission;
 use crate::discovery::{Aim, Due, Heard};
 use crate::peer::{Link, MIN_BACKOFF, Peer};
 use crate::session::{Session, is_active};
@@ -40,14 +41,15 @@ impl Speaker {
         if sender.lsr_id == self.local.lsr_id || transport == self.config.transport_address {
             self.impostor(now, via, source);
         }
-        let acceptable = useful
-            && match via {
-                Via::Link(_) => self.policy(sender).is_some(),
-                Via::Targeted => self.admit(now, sender, (source, transport), hello.request_targeted),
-            };
-        if !acceptable || !self.agrees(sender, transport) {
+        let admission = match via {
+            _ if !useful => Admission::No,
+            Via::Targeted => self.admit(now, sender, (source, transport), hello.request_targeted),
+            Via::Link(_) if self.policy(sender).is_some() && self.agrees(sender, transport) => Admission::Yes,
+            Via::Link(_) => Admission::No,
+        };
+        if admission != Admission::Yes {
             self.counters.hellos_ignored += 1;
-            return false;
+            return admission == Admission::NoMore;
         }
         let expected = self.config.neighbors.named.contains_key(&sender.lsr_id);
         match self.discovery.hear(now, (sender, via), source, hello.hold, expected) {
@@ -81,7 +83,7 @@ impl Speaker {
 
     /// Whether the transport address fits what is known: one for an LSR, all its Hellos alike (RFC 5036 §3.5.2.2), and
     /// of one LSR only.
-    fn agrees(&self, sender: LdpId, transport: Ipv4Addr) -> bool {
+    pub(super) fn agrees(&self, sender: LdpId, transport: Ipv4Addr) -> bool {
         let known = self.peers.get(&sender);
         if known.is_some_and(|peer| peer.transport == transport) {
             return true;

@@ -21,6 +21,17 @@ use crate::{Event, Protection, Targeted, Via};
 /// How often it is said that somebody sends targeted Hellos who is not to.
 const UNWANTED_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Whether a targeted Hello is accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admission {
+    /// It is.
+    Yes,
+    /// It is not, and who said it is not heard by such any more if it was.
+    NoMore,
+    /// It is not, and nothing follows from it.
+    No,
+}
+
 impl Speaker {
     /// A targeted Hello is accepted if it comes from where ours go, and the session would go there, too: who may send them
     /// is on a list of addresses thereby. `asks`: whether it asks for ours.
@@ -30,23 +41,26 @@ impl Speaker {
         id: LdpId,
         (source, transport): (Ipv4Addr, Ipv4Addr),
         asks: bool,
-    ) -> bool {
+    ) -> Admission {
         let is_there = |aim: &Aim| aim.address == source && aim.address == transport;
         if let Some(aim) = self.aim(id, asks).filter(is_there) {
+            if !self.agrees(id, transport) {
+                return Admission::No;
+            }
             self.discovery.set_target(now, id, Some(aim));
-            return true;
+            return Admission::Yes;
         }
         if self.aim(id, true).is_some_and(|aim| is_there(&aim)) {
             // It may send them, and asks for ours no more (RFC 5036 §3.5.2.1).
             self.aim_at(now, id, None);
-            return false;
+            return Admission::NoMore;
         }
         self.counters.hellos_unwanted += 1;
         if self.unwanted_at <= now {
             self.unwanted_at = now + UNWANTED_INTERVAL;
             self.events.push_back(Event::UnwantedTargeted { peer: id, source });
         }
-        false
+        Admission::No
     }
 
     /// Where targeted Hellos are to go for this LSR, if they are. `asks`: whether its own ask for them.
