@@ -5,12 +5,12 @@
 //! quick run with few FECs.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use contract::{Label, Tick};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use ldp::{Action, Config, ConnId, Event, Installation, InterfaceId, LdpId, NextHop, Speaker};
 use wire::ldp::{
     Addresses, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Hello, HoldTime, Incoming, Initialization,
@@ -28,11 +28,11 @@ fn peer(n: u8) -> LdpId {
 }
 
 fn hop(n: u8) -> NextHop {
-    NextHop { interface: InterfaceId(u32::from(n)), address: Ipv4Addr::new(10, 1, n, n) }
+    NextHop { interface: InterfaceId(u32::from(n)), address: IpAddr::from([10, 1, n, n]) }
 }
 
-fn fec(n: u32) -> Ipv4Net {
-    Ipv4Net::from(Ipv4Addr::from(0x1400_0000 + n))
+fn fec(n: u32) -> IpNet {
+    IpNet::from(IpAddr::V4(Ipv4Addr::from(0x1400_0000 + n)))
 }
 
 fn label(n: u32) -> Label {
@@ -70,7 +70,7 @@ impl Bench {
         let mut bench = Self { speaker, now: Tick(0), heard: BTreeMap::new(), longest: Duration::ZERO };
         for n in 1..=4 {
             let interface = hop(n).interface;
-            let own = [Ipv4Addr::new(10, 1, n, 100)];
+            let own = [IpAddr::from([10, 1, n, 100])];
             bench.call(|speaker, now| speaker.handle_interface_up(now, interface, "bb", &own));
             bench.call(|speaker, now| speaker.handle_next_hop(now, hop(n), true));
         }
@@ -127,7 +127,7 @@ impl Bench {
         let conn = ConnId(self.heard.len() as u64 + 1);
         self.heard.insert(conn, Heard::default());
         self.hello(n);
-        let remote = SocketAddrV4::new(peer(n).lsr_id, 50_000);
+        let remote = SocketAddr::from((peer(n).lsr_id, 50_000));
         self.call(|speaker, now| speaker.handle_accepted(now, conn, remote));
         let initialization = Body::Initialization(Initialization {
             fault_tolerance: preserves.then_some(FtSession {
@@ -137,7 +137,7 @@ impl Bench {
             }),
             ..Initialization::new(KeepaliveTime(NonZeroU16::MAX), LOCAL)
         });
-        let addresses = Body::Address(Addresses::V4(vec![hop(n).address]));
+        let addresses = Body::Address(Addresses::V4(vec![Ipv4Addr::new(10, 1, n, n)]));
         self.stream(conn, &octets(peer(n), [initialization, Body::KeepAlive, addresses]));
         conn
     }
@@ -145,7 +145,7 @@ impl Bench {
     fn hello(&mut self, n: u8) {
         let hello = Hello { transport_address: Some(peer(n).lsr_id), ..Hello::link(HoldTime(15)) };
         let (octets, source) =
-            (octets(peer(n), [Body::Hello(hello)]), SocketAddrV4::new(hop(n).address, 646));
+            (octets(peer(n), [Body::Hello(hello)]), SocketAddr::from((hop(n).address, 646)));
         self.call(|speaker, now| speaker.handle_datagram(now, hop(n).interface, source, &octets));
     }
 
@@ -208,7 +208,7 @@ fn resident() -> u64 {
 }
 
 fn mappings(fecs: u32, first: u32) -> Vec<u8> {
-    let mapping = |n| Body::LabelMapping(LabelMapping::new(IpNet::V4(fec(n)).into(), label(first + n)));
+    let mapping = |n| Body::LabelMapping(LabelMapping::new(fec(n).into(), label(first + n)));
     octets(peer(1), (0..fecs).map(mapping))
 }
 

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use contract::{Fec, Label};
-use wire::ldp::{Capability, DEFAULT_MAX_PDU_LENGTH, HoldTime};
+use wire::ldp::{Capability, DEFAULT_MAX_PDU_LENGTH, HoldTime, TransportPreference};
 
-use crate::{Distribution, Neighbors, Owner};
+use crate::{Distribution, Neighbors, Owner, Transport};
 
 /// What a speaker is told at start. [`Config::new`] has the defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,7 +16,10 @@ pub struct Config {
     /// This LSR; never 0.0.0.0.
     pub lsr_id: Ipv4Addr,
     /// Where sessions begin and end; peers must have a route to it.
-    pub transport_address: Ipv4Addr,
+    pub transport: Transport,
+    /// Over which address family sessions are held with peers that, as we do, speak LDP over both (RFC 7552 §6.1.1). A
+    /// peer that prefers the other one is not spoken with.
+    pub transport_preference: TransportPreference,
     /// Labels that may be allocated, all of them real (16 and up). Others are passed over.
     pub label_range: RangeInclusive<Label>,
     /// Where in the range allocation begins. Take another one at each start that does not know all labels of the speaker
@@ -110,7 +113,8 @@ impl Config {
     pub fn new(lsr_id: Ipv4Addr) -> Self {
         Self {
             lsr_id,
-            transport_address: lsr_id,
+            transport: Transport { ipv4: Some(lsr_id), ipv6: None },
+            transport_preference: TransportPreference::Ipv6,
             label_range: Label::FIRST_UNRESERVED..=Label::MAX,
             first_label: Label::FIRST_UNRESERVED,
             hello_hold: HoldTime::LINK_DEFAULT,

@@ -11,11 +11,11 @@
 //! Who is heard by targeted Hellos is a target, too: they go both ways or none does.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use contract::Tick;
-use wire::ldp::{HoldTime, LdpId};
+use wire::ldp::{AddressFamily, Hello, LdpId};
 
 use crate::{InterfaceId, Via};
 
@@ -30,6 +30,9 @@ pub(crate) struct Holds {
     pub(crate) targeted: Duration,
 }
 
+/// Who is heard, how, and by which address family.
+type Key = (LdpId, Via, AddressFamily);
+
 /// Interfaces, targets, and the adjacencies with who is there.
 #[derive(Debug)]
 pub(crate) struct Discovery {
@@ -38,13 +41,14 @@ pub(crate) struct Discovery {
     limit: usize,
     interfaces: BTreeMap<InterfaceId, Interface>,
     targets: BTreeMap<LdpId, Target>,
-    adjacencies: BTreeMap<(LdpId, Via), Adjacency>,
+    /// Those by IPv4 and by IPv6 are two (RFC 7552 §5.1).
+    adjacencies: BTreeMap<Key, Adjacency>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Interface {
     pub(crate) name: String,
-    pub(crate) addresses: Vec<Ipv4Addr>,
+    pub(crate) addresses: Vec<IpAddr>,
     rhythm: Rhythm,
     /// Who is heard there.
     heard: usize,
@@ -84,10 +88,12 @@ struct Rhythm {
 
 #[derive(Debug)]
 pub(crate) struct Adjacency {
-    pub(crate) source: Ipv4Addr,
+    pub(crate) source: IpAddr,
     /// The hold time agreed on; `None`: for ever.
     pub(crate) hold: Option<Duration>,
     pub(crate) expires: Option<Tick>,
+    /// Whether its Hellos say that it speaks LDP over both address families.
+    pub(crate) dual_stack: bool,
 }
 
 /// What a Hello came to.
@@ -135,7 +141,7 @@ impl Discovery {
     }
 
     /// Makes the interface known or changes its addresses.
-    pub(crate) fn interface_up(&mut self, now: Tick, id: InterfaceId, name: &str, addresses: &[Ipv4Addr]) {
+    pub(crate) fn interface_up(&mut self, now: Tick, id: InterfaceId, name: &str, addresses: &[IpAddr]) {
         let interface = self.interfaces.entry(id).or_insert_with(|| Interface {
             name: String::new(),
             addresses: Vec::new(),
@@ -149,7 +155,7 @@ impl Discovery {
     /// Forgets the interface; returns who was heard there.
     pub(crate) fn interface_down(&mut self, id: InterfaceId) -> Vec<(LdpId, Via)> {
         self.interfaces.remove(&id);
-        self.remove_all(|(_, via), _| *via == Via::Link(id))
+        self.remove_all(|(_, via, _), _| *via == Via::Link(id))
     }
 
     pub(crate) fn interface(&self, id: InterfaceId) -> Option<&Interface> {
@@ -170,7 +176,7 @@ impl Discovery {
             }
             None => {
                 self.targets.remove(&peer);
-                self.remove(peer, Via::Targeted)
+                self.remove(peer, Via::Targeted, AddressFamily::Ipv4)
             }
         }
     }
@@ -193,16 +199,12 @@ impl Discovery {
 
     /// Forgets a peer; returns where it was heard.
     pub(crate) fn forget(&mut self, peer: LdpId) -> Vec<(LdpId, Via)> {
-        let lost: Vec<_> = self.adjacencies_of(peer).map(|(via, _)| (peer, via)).collect();
-        for &(peer, via) in &lost {
-            self.remove(peer, via);
-        }
-        lost
+        self.remove_all(|(id, ..), _| *id == peer)
     }
 
     /// Forgets one adjacency; whether there was one.
-    pub(crate) fn remove(&mut self, peer: LdpId, via: Via) -> bool {
-        let was = self.adjacencies.remove(&(peer, via)).is_some();
+    pub(crate) fn remove(&mut self, peer: LdpId, via: Via, family: AddressFamily) -> bool {
+        let was = self.adjacencies.remove(&(peer, via, family)).is_some();
         if let (true, Via::Link(id)) = (was, via)
             && let Some(interface) = self.interfaces.get_mut(&id)
         {
@@ -212,27 +214,29 @@ impl Discovery {
     }
 
     /// All addresses of all interfaces.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.interfaces.values().flat_map(|interface| interface.addresses.iter().copied())
     }
 
-    /// A Hello of `peer` with this hold time came. One that is `expected` has a place however many others are heard.
+    /// A Hello of `peer` came. One that is `expected` has a place however many others are heard.
     pub(crate) fn hear(
         &mut self,
         now: Tick,
         (peer, via): (LdpId, Via),
-        source: Ipv4Addr,
-        proposed: HoldTime,
+        source: IpAddr,
+        hello: &Hello,
         expected: bool,
     ) -> Heard {
         // RFC 5036 §3.5.2: the smaller of the two proposals.
         let (theirs, ours) = match via {
-            Via::Link(_) => (proposed.link(), self.holds.link),
-            Via::Targeted => (proposed.targeted(), self.holds.targeted),
+            Via::Link(_) => (hello.hold.link(), self.holds.link),
+            Via::Targeted => (hello.hold.targeted(), self.holds.targeted),
         };
         let hold = Some(theirs.map_or(ours, |theirs| theirs.min(ours)));
-        let adjacency = Adjacency { source, hold, expires: hold.map(|hold| now + hold) };
-        if let Some(known) = self.adjacencies.get_mut(&(peer, via)) {
+        let expires = hold.map(|hold| now + hold);
+        let adjacency = Adjacency { source, hold, expires, dual_stack: hello.dual_stack.is_some() };
+        let key = (peer, via, AddressFamily::of_address(source));
+        if let Some(known) = self.adjacencies.get_mut(&key) {
             *known = adjacency;
             return Heard::Again;
         }
@@ -244,7 +248,7 @@ impl Discovery {
             Via::Targeted if self.targets.contains_key(&peer) => {}
             Via::Targeted => return Heard::Refused,
         }
-        self.adjacencies.insert((peer, via), adjacency);
+        self.adjacencies.insert(key, adjacency);
         self.answer(now, peer, via);
         Heard::New
     }
@@ -263,8 +267,8 @@ impl Discovery {
     /// Where a peer is heard.
     pub(crate) fn adjacencies_of(&self, peer: LdpId) -> impl Iterator<Item = (Via, &Adjacency)> {
         self.adjacencies
-            .range((peer, Via::FIRST)..=(peer, Via::LAST))
-            .map(|(&(_, via), adjacency)| (via, adjacency))
+            .range((peer, Via::FIRST, AddressFamily::Ipv4)..=(peer, Via::LAST, AddressFamily::Ipv6))
+            .map(|(&(_, via, _), adjacency)| (via, adjacency))
     }
 
     pub(crate) fn is_heard(&self, peer: LdpId) -> bool {
@@ -272,7 +276,13 @@ impl Discovery {
     }
 
     pub(crate) fn is_heard_by(&self, peer: LdpId, via: Via) -> bool {
-        self.adjacencies.contains_key(&(peer, via))
+        let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+        families.into_iter().any(|family| self.is_heard_in(peer, via, family))
+    }
+
+    /// Whether it is heard so by this address family.
+    pub(crate) fn is_heard_in(&self, peer: LdpId, via: Via, family: AddressFamily) -> bool {
+        self.adjacencies.contains_key(&(peer, via, family))
     }
 
     /// Whether it is heard on any link.
@@ -285,13 +295,13 @@ impl Discovery {
         self.remove_all(|_, adjacency| adjacency.expires.is_some_and(|at| at <= now))
     }
 
-    fn remove_all(&mut self, which: impl Fn(&(LdpId, Via), &Adjacency) -> bool) -> Vec<(LdpId, Via)> {
+    fn remove_all(&mut self, which: impl Fn(&Key, &Adjacency) -> bool) -> Vec<(LdpId, Via)> {
         let some = self.adjacencies.iter().filter(|(key, adjacency)| which(key, adjacency));
-        let some: Vec<(LdpId, Via)> = some.map(|(&key, _)| key).collect();
-        for &(peer, via) in &some {
-            self.remove(peer, via);
+        let some: Vec<Key> = some.map(|(&key, _)| key).collect();
+        for &(peer, via, family) in &some {
+            self.remove(peer, via, family);
         }
-        some
+        some.into_iter().map(|(peer, via, _)| (peer, via)).collect()
     }
 
     /// Where a Hello is due; they count as sent.
@@ -299,14 +309,14 @@ impl Discovery {
         let mut due = Vec::new();
         for (&id, interface) in &mut self.interfaces {
             if interface.rhythm.next <= now {
-                let there = self.adjacencies.iter().filter(|((_, via), _)| *via == Via::Link(id));
+                let there = self.adjacencies.iter().filter(|((_, via, _), _)| *via == Via::Link(id));
                 let interval = interval(self.holds.link, there.map(|(_, adjacency)| adjacency));
                 interface.rhythm.take(now, interval);
                 due.push(Due::Link(id));
             }
         }
         for (&peer, target) in &mut self.targets {
-            let adjacency = self.adjacencies.get(&(peer, Via::Targeted));
+            let adjacency = self.adjacencies.get(&(peer, Via::Targeted, AddressFamily::Ipv4));
             if target.rhythm.take(now, interval(self.holds.targeted, adjacency.into_iter())) {
                 due.push(Due::Target(target.aim));
             }

@@ -1,10 +1,10 @@
 //! What a speaker asks of the world and tells it.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 use contract::{Fec, Label};
 use serde::{Deserialize, Serialize};
-use wire::ldp::LdpId;
+use wire::ldp::{AddressFamily, LdpId};
 
 use crate::{Owner, Password};
 
@@ -41,17 +41,21 @@ impl ConnId {
 /// What the speaker asks to be done, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Send a UDP datagram from port 646 to 224.0.0.2:646 out of this interface, TTL 1 and no loopback.
+    /// Send a UDP datagram from port 646 to all routers at port 646 out of this interface, without loopback: over IPv4 to
+    /// 224.0.0.2 with TTL 1 (RFC 5036 §2.4.1), over IPv6 to ff02::2 from the link-local address with hop limit 255
+    /// (RFC 7552 §5.1).
     SendHello {
         /// Where.
         interface: InterfaceId,
+        /// By which address family.
+        family: AddressFamily,
         /// The PDU.
         octets: Vec<u8>,
     },
     /// Send a UDP datagram from port 646 of the transport address to port 646 of this address.
     SendTargetedHello {
         /// The other end.
-        to: Ipv4Addr,
+        to: std::net::Ipv4Addr,
         /// The PDU.
         octets: Vec<u8>,
     },
@@ -63,15 +67,15 @@ pub enum Action {
         /// What to sign it with.
         password: Option<Password>,
         /// Our transport address.
-        local: Ipv4Addr,
+        local: IpAddr,
         /// The peer's transport address, port 646.
-        remote: SocketAddrV4,
+        remote: SocketAddr,
     },
     /// From now on accept connections from this address only if they are signed with this password (RFC 5036 §2.9), or,
     /// without one, if they are not signed.
     Sign {
         /// A neighbor's transport address.
-        remote: Ipv4Addr,
+        remote: IpAddr,
         /// Its password.
         password: Option<Password>,
     },
@@ -128,14 +132,22 @@ pub enum Event {
         /// Who it says it is.
         peer: LdpId,
         /// The address that its Hellos come from.
-        source: Ipv4Addr,
+        source: IpAddr,
     },
     /// Another LSR says Hello with this one's LSR-id or transport address; it is not listened to. Told once a minute.
     Impostor {
         /// How it is heard.
         via: Via,
         /// The address that its Hellos come from.
-        source: Ipv4Addr,
+        source: IpAddr,
+    },
+    /// No session is held with a peer whose Hellos say that it prefers the other address family for it, or that come by
+    /// both families and do not say which (RFC 7552 §6.1.1). Told once a minute.
+    Incompatible {
+        /// Who.
+        peer: LdpId,
+        /// What it is told if there is a session.
+        status: wire::ldp::StatusCode,
     },
     /// A session is operational.
     SessionUp {
@@ -263,7 +275,7 @@ pub struct NextHop {
     /// The interface.
     pub interface: InterfaceId,
     /// The neighbor's address on it.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
 }
 
 /// A next hop and the label that its LSR bound to the FEC.
@@ -272,7 +284,7 @@ pub struct LabeledNextHop {
     /// The interface.
     pub interface: InterfaceId,
     /// The neighbor's address on it.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Whose label it is.
     pub peer: LdpId,
     /// The label, a real one.

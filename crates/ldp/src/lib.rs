@@ -13,8 +13,8 @@
 //! A label goes out to peers only when control says that the forwarder holds its entry (`handle_installed`), and is taken
 //! back before the entry goes (`Event::Retired`, `Event::Freed`).
 //!
-//! By default downstream unsolicited, liberal retention, ordered control ([`Distribution`] has the others); LDP over IPv4; only host prefixes (/32) are switched, and
-//! only with real labels.
+//! By default downstream unsolicited, liberal retention, ordered control ([`Distribution`] has the others); LDP over IPv4,
+//! IPv6 or both (RFC 7552, [`Transport`]); only host prefixes are switched, and only with real labels.
 
 mod bindings;
 mod capabilities;
@@ -22,6 +22,7 @@ mod config;
 mod deadlines;
 mod discovery;
 mod distribution;
+mod family;
 mod io;
 mod label_space;
 mod owner;
@@ -30,10 +31,12 @@ mod policy;
 mod requests;
 mod session;
 mod speaker;
+mod stations;
 mod view;
 
 pub use config::{Config, Limits};
 pub use distribution::{Control, Distribution, LoopDetection, Retention};
+pub use family::Transport;
 pub use io::{
     Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Role,
     Via,
@@ -45,4 +48,4 @@ pub use view::{
     Adjacency, Capabilities, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent,
     SentState, SessionState,
 };
-pub use wire::ldp::{AddressFamily, Advertisement, Capability, LdpId, StatusCode};
+pub use wire::ldp::{AddressFamily, Advertisement, Capability, LdpId, StatusCode, TransportPreference};

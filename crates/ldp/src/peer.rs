@@ -1,17 +1,19 @@
 //! What is known of one peer: its session, what it told and what it was told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
-use wire::ldp::{Body, LabelRelease, MessageId, MessageType, Notification, Status, StatusCode};
+use wire::ldp::{
+    AddressFamily, Body, LabelRelease, MessageId, MessageType, Notification, Status, StatusCode,
+};
 
 use crate::bindings::Bindings;
 use crate::distribution::Attributes;
 use crate::requests::Requests;
 use crate::session::Session;
-use crate::{ConnId, DownReason, MessageCounters, Password, PeerCounters};
+use crate::{ConnId, DownReason, MessageCounters, Password, PeerCounters, Transport};
 
 /// After a refused session the next attempt waits this long, then twice as long each time up to [`MAX_BACKOFF`]
 /// (RFC 5036 §2.5.3).
@@ -22,14 +24,21 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) transport: Ipv4Addr,
+    /// Where its sessions begin and end, by the address families that it was heard by.
+    pub(crate) heard: Transport,
+    /// Which of them the session is over, or is to be over.
+    pub(crate) transport: IpAddr,
+    /// Whether a session may begin there (RFC 7552 §6.1.1).
+    pub(crate) ready: bool,
+    /// The families that it is told of.
+    pub(crate) families: BTreeSet<AddressFamily>,
     pub(crate) active: bool,
     pub(crate) gtsm: bool,
     pub(crate) configuration_sequence: Option<u32>,
     pub(crate) link: Link,
     pub(crate) backoff: Duration,
     /// Its interface addresses; `true`: from an earlier session.
-    pub(crate) addresses: BTreeMap<Ipv4Addr, bool>,
+    pub(crate) addresses: BTreeMap<IpAddr, bool>,
     pub(crate) received: Bindings,
     pub(crate) sent: BTreeMap<Fec, Told>,
     /// Sent, and released of its own accord.
@@ -54,7 +63,7 @@ pub(crate) struct Peer {
     pub(crate) last_notified: Option<StatusCode>,
     pub(crate) counters: PeerCounters,
     /// The address whose connections must be signed, and with what.
-    pub(crate) signed: Option<(Ipv4Addr, Password)>,
+    pub(crate) signed: Option<(IpAddr, Password)>,
     /// Whether it has bound as many FECs as are kept of it.
     pub(crate) at_limit: bool,
 }
@@ -104,10 +113,13 @@ impl Stale {
 }
 
 impl Peer {
-    pub(crate) fn new(now: Tick, transport: Ipv4Addr, active: bool) -> Self {
+    pub(crate) fn new(now: Tick, transport: IpAddr) -> Self {
         Self {
+            heard: Transport { ipv4: None, ipv6: None },
             transport,
-            active,
+            ready: false,
+            families: BTreeSet::new(),
+            active: false,
             gtsm: false,
             configuration_sequence: None,
             link: Link::Idle(now),

@@ -192,10 +192,10 @@ impl Session {
         Ok(())
     }
 
-    /// How many IPv4 addresses an Address message may have: a PDU's header has 10 octets, a message's 8, and the TLV has 6
-    /// before the addresses.
-    pub(crate) fn addresses_per_message(&self) -> usize {
-        (usize::from(self.max_pdu_length) - 24) / 4
+    /// How many octets of addresses an Address message may have: a PDU's header has 10 octets, a message's 8, and the TLV
+    /// has 6 before the addresses.
+    pub(crate) fn octets_of_addresses(&self) -> usize {
+        usize::from(self.max_pdu_length) - 24
     }
 
     /// Queues a message.
@@ -276,7 +276,7 @@ pub(crate) const fn proposed_length(length: u16) -> u16 {
 }
 
 /// Whether we open the connection: the greater transport address does (RFC 5036 §2.5.2).
-pub(crate) fn is_active(local: std::net::Ipv4Addr, remote: std::net::Ipv4Addr) -> bool {
+pub(crate) fn is_active(local: std::net::IpAddr, remote: std::net::IpAddr) -> bool {
     local > remote
 }
 

@@ -7,6 +7,7 @@ mod connection;
 mod decide;
 mod demand;
 mod discover;
+mod families;
 mod install;
 mod labels;
 mod neighbors;
@@ -15,16 +16,18 @@ mod show;
 mod targeted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use contract::{Fec, Label, Tick};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use wire::ldp::{LdpId, MessageId, StatusCode};
 
 use crate::deadlines::Deadlines;
 use crate::discovery::{Discovery, Holds};
+use crate::family::is_switched;
 use crate::label_space::LabelSpace;
 use crate::peer::Peer;
+use crate::stations::Stations;
 use crate::{
     Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop, Owner, Via,
 };
@@ -52,8 +55,7 @@ pub struct Speaker {
     /// Next hops that frames can be sent to.
     resolved: BTreeSet<NextHop>,
     by_hop: ByHop,
-    /// Who told which address.
-    stations: BTreeSet<(Ipv4Addr, LdpId)>,
+    stations: Stations,
     /// FECs that are on the way that they had before until their new one is complete.
     kept: Deadlines<Fec>,
     /// Labels that are asked for again then.
@@ -76,6 +78,8 @@ pub struct Speaker {
     unwanted_at: Tick,
     /// When an impostor may be told of again.
     impostor_at: Tick,
+    /// When an incompatible peer may be told of again.
+    incompatible_at: Tick,
     stopped: bool,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -99,7 +103,7 @@ impl Speaker {
             fecs: BTreeMap::new(),
             resolved: BTreeSet::new(),
             by_hop: ByHop::default(),
-            stations: BTreeSet::new(),
+            stations: Stations::default(),
             kept: Deadlines::default(),
             deferred: Deadlines::default(),
             any_on_demand: false,
@@ -112,6 +116,7 @@ impl Speaker {
             guarded: BTreeMap::new(),
             unwanted_at: now,
             impostor_at: now,
+            incompatible_at: now,
             stopped: false,
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -130,9 +135,9 @@ impl Speaker {
         now: Tick,
         interface: InterfaceId,
         name: &str,
-        addresses: &[Ipv4Addr],
+        addresses: &[IpAddr],
     ) {
-        let before: BTreeSet<Ipv4Addr> = self.discovery.addresses().collect();
+        let before: BTreeSet<IpAddr> = self.discovery.addresses().collect();
         let is_new = self.discovery.interface(interface).is_none();
         self.discovery.interface_up(now, interface, name, addresses);
         self.tell_addresses(&before);
@@ -145,7 +150,7 @@ impl Speaker {
 
     /// An interface is down or gone: its adjacencies end at once.
     pub fn handle_interface_down(&mut self, now: Tick, interface: InterfaceId) {
-        let before: BTreeSet<Ipv4Addr> = self.discovery.addresses().collect();
+        let before: BTreeSet<IpAddr> = self.discovery.addresses().collect();
         let lost = self.discovery.interface_down(interface);
         self.tell_addresses(&before);
         self.adjacencies_lost(now, lost);
@@ -154,29 +159,23 @@ impl Speaker {
     }
 
     /// A datagram came to port 646 by this interface, sent to 224.0.0.2.
-    pub fn handle_datagram(
-        &mut self,
-        now: Tick,
-        interface: InterfaceId,
-        source: SocketAddrV4,
-        octets: &[u8],
-    ) {
+    pub fn handle_datagram(&mut self, now: Tick, interface: InterfaceId, source: SocketAddr, octets: &[u8]) {
         // A flood of Hellos that mean nothing takes no more time than reading them does.
-        if self.hello(now, Via::Link(interface), *source.ip(), octets) {
+        if self.hello(now, Via::Link(interface), source.ip(), octets) {
             self.settle(now);
         }
     }
 
     /// A datagram came to port 646 of the transport address itself.
-    pub fn handle_targeted_datagram(&mut self, now: Tick, source: SocketAddrV4, octets: &[u8]) {
-        if self.hello(now, Via::Targeted, *source.ip(), octets) {
+    pub fn handle_targeted_datagram(&mut self, now: Tick, source: SocketAddr, octets: &[u8]) {
+        if self.hello(now, Via::Targeted, source.ip(), octets) {
             self.settle(now);
         }
     }
 
     /// A connection came to port 646 of the transport address.
-    pub fn handle_accepted(&mut self, now: Tick, conn: ConnId, remote: SocketAddrV4) {
-        self.accept(now, conn, *remote.ip());
+    pub fn handle_accepted(&mut self, now: Tick, conn: ConnId, remote: SocketAddr) {
+        self.accept(now, conn, remote.ip());
         self.settle(now);
     }
 
@@ -219,9 +218,9 @@ impl Speaker {
 
     /// The routing table's next hops for a prefix; none: no route. Prefixes of this node itself are not told. Only host
     /// prefixes matter; others are taken and ignored.
-    pub fn handle_route(&mut self, now: Tick, prefix: Ipv4Net, next_hops: &[NextHop]) {
-        let fec = Fec(IpNet::V4(prefix.trunc()));
-        if prefix.prefix_len() == 32 {
+    pub fn handle_route(&mut self, now: Tick, prefix: IpNet, next_hops: &[NextHop]) {
+        let fec = Fec(prefix.trunc());
+        if is_switched(fec) {
             self.route(now, fec, next_hops);
             self.settle(now);
         }
@@ -258,7 +257,7 @@ impl Speaker {
 
     /// Whether LSPs of this FEC end here: a handoff with a live next hop, or a return FEC. Host prefixes only.
     pub fn handle_egress(&mut self, now: Tick, fec: Fec, live: bool) {
-        if decide::is_host(fec) {
+        if is_switched(fec) {
             self.egress(fec, live);
             self.settle(now);
         }

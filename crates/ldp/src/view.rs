@@ -1,7 +1,7 @@
 //! What people are shown.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use contract::{Fec, Label};
@@ -16,7 +16,7 @@ pub struct Neighbor {
     /// Who.
     pub peer: LdpId,
     /// Where its sessions begin and end.
-    pub transport_address: Ipv4Addr,
+    pub transport_address: IpAddr,
     /// Where it is heard.
     pub adjacencies: Vec<Adjacency>,
     /// How far the session is.
@@ -36,7 +36,7 @@ pub struct Neighbor {
     /// Whether bindings of an earlier session are kept (RFC 3478).
     pub stale: bool,
     /// The addresses that it told.
-    pub addresses: Vec<Ipv4Addr>,
+    pub addresses: Vec<IpAddr>,
     /// Bindings received and kept.
     pub received: usize,
     /// Bindings sent and not withdrawn.
@@ -55,7 +55,7 @@ pub struct Adjacency {
     /// The interface's name; empty for a targeted one.
     pub name: String,
     /// The address that Hellos come from.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// The hold time that both agreed on; `None`: for ever.
     pub hold: Option<Duration>,
     /// How much of it is left.

@@ -3,6 +3,7 @@
 mod bench;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -333,7 +334,7 @@ fn pdus_are_no_longer_than_agreed_on() {
         [(4096, 0, 4096), (4096, 300, 300), (256, 4096, 256), (1000, 255, 1000), (20, 9000, 4096)]
     {
         let mut bench = Bench::new(|config| config.max_pdu_length = ours);
-        let many: Vec<_> = (0..=250).map(|n| address(3, n)).collect();
+        let many: Vec<IpAddr> = (0..=250).map(|n| address(3, n).into()).collect();
         bench.call(|speaker, now| speaker.handle_interface_up(now, InterfaceId(3), "bb3", &many));
         for n in 1..=99 {
             bench.call(|speaker, now| speaker.handle_egress(now, fec(n), true));

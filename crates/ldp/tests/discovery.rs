@@ -4,7 +4,7 @@
 mod bench;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bench::{Bench, hello, initialization, octets, peer};
@@ -39,7 +39,7 @@ fn targeted(asks: bool) -> Hello {
 
 fn hear(bench: &mut Bench, source: Ipv4Addr, hello: Hello) {
     let octets = octets(peer(PEER), &[Body::Hello(hello)]);
-    let source = SocketAddrV4::new(source, 646);
+    let source = SocketAddr::from((source, 646));
     bench.call(|speaker, now| speaker.handle_targeted_datagram(now, source, &octets));
 }
 

@@ -100,7 +100,7 @@ fn who_has_our_name_is_told_of_once_a_minute_and_we_ourselves_are_not() {
         bench.clear();
         bench.pass(Duration::from_secs(pass), &[]);
         let octets = bench::octets(bench::LOCAL, &[wire::ldp::Body::Hello(hello(Some(transport)))]);
-        let source = std::net::SocketAddrV4::new(source, 646);
+        let source = std::net::SocketAddr::from((source, 646));
         bench.call(|speaker, now| speaker.handle_datagram(now, InterfaceId(interface), source, &octets));
         assert!(bench.speaker.neighbors(bench.now).is_empty());
         bench.events.clone()
@@ -108,7 +108,7 @@ fn who_has_our_name_is_told_of_once_a_minute_and_we_ourselves_are_not() {
     let own = bench::LOCAL.lsr_id;
     assert_eq!(hear(1, bench::address(2, 100), own, 0), [], "our other interface, on the same segment");
     let source = bench::address(1, 7);
-    let impostor = [Event::Impostor { via: Via::Link(InterfaceId(1)), source }];
+    let impostor = [Event::Impostor { via: Via::Link(InterfaceId(1)), source: source.into() }];
     assert_eq!(hear(1, source, own, 0), impostor);
     assert_eq!(hear(1, source, peer(7).lsr_id, 30), []);
     assert_eq!(hear(1, source, peer(7).lsr_id, 30), impostor);

@@ -170,14 +170,14 @@ fn connections_are_signed_before_any_is_taken() {
     let early = bench.accept(2);
     bench.hello(1, 2);
     assert!(bench.closed(early));
-    assert!(bench.actions.contains(&sign(peer(2).lsr_id, &first)));
+    assert!(bench.actions.contains(&sign(peer(2).lsr_id.into(), &first)));
     bench.now = bench.now + Duration::from_millis(1);
     bench.session(2, None);
     for password in [&second, &None] {
         bench.clear();
         set(&mut bench, policy(password));
         assert_eq!(down(&bench, 2), SHUTDOWN, "what was signed otherwise ends");
-        assert!(bench.actions.contains(&sign(peer(2).lsr_id, password)));
+        assert!(bench.actions.contains(&sign(peer(2).lsr_id.into(), password)));
         bench.now = bench.now + Duration::from_millis(1);
         bench.session(2, None);
     }
@@ -185,8 +185,8 @@ fn connections_are_signed_before_any_is_taken() {
     bench.clear();
     // Its transport address changes.
     bench.hello_with(1, 2, Hello { transport_address: Some(address(1, 2)), ..hello(None) });
-    assert!(bench.actions.contains(&sign(peer(2).lsr_id, &None)));
-    assert!(bench.actions.contains(&sign(address(1, 2), &first)));
+    assert!(bench.actions.contains(&sign(peer(2).lsr_id.into(), &None)));
+    assert!(bench.actions.contains(&sign(address(1, 2).into(), &first)));
 }
 
 #[test]

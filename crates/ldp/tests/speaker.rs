@@ -2,7 +2,7 @@
 
 mod bench;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bench::{Bench, LOCAL, address, fec, hello, initialization, label, mapping, peer};
@@ -38,7 +38,7 @@ fn request(n: u8) -> Body {
 fn transit(n: u8, in_label: Option<u32>, next_hops: &[(u32, u8, u32)]) -> Event {
     let next_hop = |&(interface, n, value): &(u32, u8, u32)| LabeledNextHop {
         interface: InterfaceId(interface),
-        address: address(interface, n),
+        address: address(interface, n).into(),
         peer: peer(n),
         label: label(value),
     };
@@ -65,12 +65,12 @@ fn the_passive_side_answers_and_the_active_side_begins() {
     assert_eq!(bench.bodies(conn), [Body::Address(own)]);
 
     bench.hello(1, 200);
-    let remote = SocketAddrV4::new(peer(200).lsr_id, 646);
+    let remote = SocketAddr::from((peer(200).lsr_id, 646));
     assert!(
         !bench.actions.iter().any(|action| matches!(action, Action::Connect { .. })),
         "200 is to connect"
     );
-    let mut bench = Bench::new(|config| config.transport_address = Ipv4Addr::new(10, 255, 0, 250));
+    let mut bench = Bench::new(|config| config.transport.ipv4 = Some(Ipv4Addr::new(10, 255, 0, 250)));
     bench.hello(1, 200);
     let connect = |action: &Action| match action {
         Action::Connect { conn, remote: to, .. } if *to == remote => Some(*conn),
@@ -92,19 +92,19 @@ fn frr_is_understood() {
     let octets = |hex: &str| hex.as_bytes().chunks(2).map(octet).collect::<Vec<u8>>();
     let frr = ldp::LdpId::platform(Ipv4Addr::new(10, 255, 9, 2));
     let mut config = ldp::Config::new(Ipv4Addr::new(10, 255, 9, 1));
-    config.transport_address = config.lsr_id;
+    config.transport.ipv4 = Some(config.lsr_id);
     let mut speaker = ldp::Speaker::new(config, Tick(0));
     let (now, conn, interface) = (Tick(0), ConnId(1), InterfaceId(3));
-    speaker.handle_interface_up(now, interface, "bb0", &[Ipv4Addr::new(10, 9, 0, 1)]);
-    let next_hop = ldp::NextHop { interface, address: Ipv4Addr::new(10, 9, 0, 2) };
+    speaker.handle_interface_up(now, interface, "bb0", &[Ipv4Addr::new(10, 9, 0, 1).into()]);
+    let next_hop = ldp::NextHop { interface, address: Ipv4Addr::new(10, 9, 0, 2).into() };
     speaker.handle_next_hop(now, next_hop, true);
     speaker.handle_route(now, "10.254.9.1/32".parse().unwrap(), &[next_hop]);
     speaker.handle_route(now, "10.254.9.2/32".parse().unwrap(), &[next_hop]);
-    let source = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 2), 646);
+    let source = SocketAddr::from((Ipv4Addr::new(10, 9, 0, 2), 646));
     let hello =
         octets("000100260aff090200000100001c0000000104000004000f2000040100040aff09020402000400000002");
     speaker.handle_datagram(now, interface, source, &hello);
-    speaker.handle_accepted(now, conn, SocketAddrV4::new(frr.lsr_id, 41000));
+    speaker.handle_accepted(now, conn, SocketAddr::from((frr.lsr_id, 41000)));
     for hex in [
         "0001002f0aff0902000002000025000000030500000e000100b4000000000aff090100008506000180850b0001808603000180",
         "0001000e0aff090200000201000400000004000100200aff0902000003000016000000050101000e00010a0900020aff09020afe0902",
@@ -294,7 +294,7 @@ fn a_pdu_of_another_sender_ends_the_session() {
 
 #[test]
 fn refused_sessions_are_tried_ever_more_seldom() {
-    let mut bench = Bench::new(|config| config.transport_address = Ipv4Addr::new(10, 255, 0, 250));
+    let mut bench = Bench::new(|config| config.transport.ipv4 = Some(Ipv4Addr::new(10, 255, 0, 250)));
     let mut tried = Vec::new();
     for _ in 0..400 {
         bench.pass(Duration::from_secs(1), &[7]);
@@ -332,7 +332,7 @@ fn a_connection_before_its_hello_waits_for_it() {
         bench.call(|speaker, now| speaker.handle_stream(now, stranger, noise));
         assert!(bench.closed(stranger), "{noise:?} is no LDP: it is not waited for");
         bench.clear();
-        let source = SocketAddrV4::new(peer(3).lsr_id, 50000);
+        let source = SocketAddr::from((peer(3).lsr_id, 50000));
         bench.call(|speaker, now| speaker.handle_accepted(now, stranger, source));
     }
     bench.call(|speaker, now| speaker.handle_stream(now, stranger, &[0]));
@@ -369,13 +369,13 @@ fn hellos_of_no_use_are_ignored() {
     bench.hello_with(1, 1, wire::ldp::Hello { targeted: true, ..own(1) });
     let from_us = bench::octets(LOCAL, &[Body::Hello(own(7))]);
     bench.call(|speaker, now| {
-        speaker.handle_datagram(now, InterfaceId(1), SocketAddrV4::new(address(1, 7), 646), &from_us);
+        speaker.handle_datagram(now, InterfaceId(1), SocketAddr::from((address(1, 7), 646)), &from_us);
     });
     bench.hello_with(1, 1, hello(Some(LOCAL.lsr_id)));
     bench.hello_with(1, 1, hello(Some(Ipv4Addr::new(224, 0, 0, 5))));
     bench.hello_with(9, 1, own(1));
     let source = address(1, 7);
-    assert_eq!(bench.events, [Event::Impostor { via: LINK, source }]);
+    assert_eq!(bench.events, [Event::Impostor { via: LINK, source: source.into() }]);
     bench.clear();
     bench.hello_with(1, 1, own(1));
     bench.hello_with(2, 1, own(1));
@@ -386,7 +386,7 @@ fn hellos_of_no_use_are_ignored() {
     let up = |interface| Event::AdjacencyUp { via: Via::Link(InterfaceId(interface)), peer: peer(1) };
     assert_eq!(bench.events, [up(1), up(2)]);
     bench.call(|speaker, now| {
-        speaker.handle_datagram(now, InterfaceId(1), SocketAddrV4::new(address(1, 1), 646), &[1, 2, 3]);
+        speaker.handle_datagram(now, InterfaceId(1), SocketAddr::from((address(1, 1), 646)), &[1, 2, 3]);
     });
     let counters = bench.speaker.counters();
     assert_eq!((counters.hellos_received, counters.hellos_ignored, counters.hellos_malformed), (2, 8, 1));
@@ -475,7 +475,7 @@ fn addresses_follow_the_interfaces() {
     let conn = bench.session(1, None);
     bench.clear();
     let new = Ipv4Addr::new(10, 1, 1, 101);
-    bench.call(|speaker, now| speaker.handle_interface_up(now, InterfaceId(1), "bb1", &[new]));
+    bench.call(|speaker, now| speaker.handle_interface_up(now, InterfaceId(1), "bb1", &[new.into()]));
     let gone = Body::AddressWithdraw(Addresses::V4(vec![address(1, 100)]));
     assert_eq!(bench.bodies(conn), [gone, Body::Address(Addresses::V4(vec![new]))]);
     bench.call(|speaker, now| speaker.handle_interface_down(now, InterfaceId(2)));

@@ -3,7 +3,7 @@
 mod bench;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bench::{Bench, address, fec, hello, initialization, label, mapping, octets, peer};
@@ -53,7 +53,7 @@ fn targeted_hello(n: u8, asks: bool) -> Hello {
 
 fn hear_from(bench: &mut Bench, n: u8, source: Ipv4Addr, hello: Hello) {
     let octets = octets(peer(n), &[Body::Hello(hello)]);
-    let source = SocketAddrV4::new(source, 646);
+    let source = SocketAddr::from((source, 646));
     bench.call(|speaker, now| speaker.handle_targeted_datagram(now, source, &octets));
 }
 
@@ -148,7 +148,7 @@ fn who_is_not_on_the_list_is_not_answered_and_said_once_a_minute() {
     for (n, source, hello) in wrong.clone() {
         hear_from(&mut bench, n, source, hello);
     }
-    assert_eq!(bench.events, [Event::UnwantedTargeted { peer: peer(3), source: lsr(3) }]);
+    assert_eq!(bench.events, [Event::UnwantedTargeted { peer: peer(3), source: lsr(3).into() }]);
     let counters = bench.speaker.counters();
     assert_eq!((counters.hellos_unwanted, counters.hellos_ignored, counters.hellos_received), (3, 3, 0));
     assert!(bench.speaker.neighbors(bench.now).is_empty() && sent(&mut bench).is_empty());
@@ -156,7 +156,7 @@ fn who_is_not_on_the_list_is_not_answered_and_said_once_a_minute() {
     bench.clear();
     let [_, (n, source, hello), _] = wrong;
     hear_from(&mut bench, n, source, hello);
-    assert_eq!(bench.events, [Event::UnwantedTargeted { peer: peer(2), source: elsewhere }]);
+    assert_eq!(bench.events, [Event::UnwantedTargeted { peer: peer(2), source: elsewhere.into() }]);
 }
 
 /// What each policy does with a Hello that asks for ours or does not (the R bit), and what ours say.
@@ -312,7 +312,7 @@ fn link_down(bench: &mut Bench) {
 
 fn link_up(bench: &mut Bench) {
     bench.call(|speaker, now| {
-        speaker.handle_interface_up(now, InterfaceId(1), "bb1", &[address(1, 100)]);
+        speaker.handle_interface_up(now, InterfaceId(1), "bb1", &[address(1, 100).into()]);
     });
 }
 
@@ -513,7 +513,7 @@ fn a_flood_of_hellos_keeps_nobody_away() {
         bench.now = Tick(0) + Duration::from_secs(u64::from(second));
         for n in 0..10_000_u32 {
             let id = LdpId::platform(Ipv4Addr::from(0x0b00_0000 + second * 10_000 + n));
-            let source = SocketAddrV4::new(id.lsr_id, 646);
+            let source = SocketAddr::from((id.lsr_id, 646));
             let link = octets(id, &[Body::Hello(hello(Some(id.lsr_id)))]);
             bench.speaker.handle_datagram(bench.now, InterfaceId(1), source, &link);
             let to_us = Hello { transport_address: Some(id.lsr_id), ..targeted_hello(2, true) };

@@ -3,7 +3,7 @@
 
 mod bench;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bench::{Bench, LOCAL, address, fec, hello, initialization, label, mapping, peer};
@@ -41,7 +41,7 @@ fn connect(bench: &Bench) -> Option<ConnId> {
 
 /// A speaker above its peer, which therefore connects.
 fn active() -> Bench {
-    Bench::new(|config| config.transport_address = Ipv4Addr::new(10, 255, 0, 250))
+    Bench::new(|config| config.transport.ipv4 = Some(Ipv4Addr::new(10, 255, 0, 250)))
 }
 
 fn in_state(state: &str) -> (Bench, ConnId) {
@@ -386,7 +386,7 @@ fn other_ends_are_no_refusals() {
 fn connections_of_strangers_are_refused() {
     let mut bench = Bench::new(|_| {});
     let conn = ConnId(5);
-    let remote = SocketAddrV4::new(peer(9).lsr_id, 50_000);
+    let remote = SocketAddr::from((peer(9).lsr_id, 50_000));
     bench.call(|speaker, now| speaker.handle_accepted(now, conn, remote));
     bench.say(conn, 9, &[initialization(None)]);
     bench.pass(Duration::from_secs(4), &[]);

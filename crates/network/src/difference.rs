@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use contract::{Asn, Fec, IcmpSource, VlanId};
 use ipnet::IpNet;
 
 use crate::Network;
-use crate::model::{Handoff, Headend, Isp, LdpNeighbor, Model, Node};
+use crate::model::{Handoff, Headend, Isp, LdpNeighbor, Model, Node, TransportPreference};
 use crate::names::{DeviceName, LabelRange, Name};
 use crate::view::{FecKind, FecOwner, fec_owners, icmp_source};
 
@@ -95,7 +95,12 @@ pub enum Obstacle {
     #[error(
         "the node's transport_address would change from {0} to {1}: its LDP sessions are between such addresses"
     )]
-    TransportAddress(Ipv4Addr, Ipv4Addr),
+    TransportAddress(String, String),
+    /// Another IP version for LDP sessions.
+    #[error(
+        "the network's transport_preference would change from {0} to {1}: neighbors that differ in it do not speak"
+    )]
+    TransportPreference(TransportPreference, TransportPreference),
     /// Other labels.
     #[error("the node's labels would change from {0} to {1}: labels of the old range are in use")]
     Labels(LabelRange, LabelRange),
@@ -105,7 +110,7 @@ pub enum Obstacle {
     )]
     FecMoves {
         /// The address.
-        fec: Ipv4Addr,
+        fec: IpAddr,
         /// Whose it is.
         was: String,
         /// Whose it would be.
@@ -120,7 +125,10 @@ impl Obstacle {
             Self::NodeGone(_) => {
                 "stop the node and start it with `--node` and its new name, or give back its old name in the file"
             }
-            Self::LsrId(..) | Self::TransportAddress(..) | Self::Labels(..) => {
+            Self::LsrId(..)
+            | Self::TransportAddress(..)
+            | Self::TransportPreference(..)
+            | Self::Labels(..) => {
                 "restart the node (its packets stop until its LDP sessions are back), or write the old value"
             }
             Self::FecMoves { .. } => {
@@ -175,6 +183,10 @@ impl Difference {
                 field("session_protection", was.session_protection, now.session_protection),
             ],
         );
+        if was.transport_preference != now.transport_preference {
+            let (was, now) = (was.transport_preference, now.transport_preference);
+            self.obstacles.push(Obstacle::TransportPreference(was, now));
+        }
         let (old, new) = (&old.network, &new.network);
         let ttl = |ttl: contract::TtlModel| format!("{ttl:?}").to_lowercase();
         self.changed(
@@ -216,9 +228,9 @@ impl Difference {
         if was.lsr_id != now.lsr_id {
             self.obstacles.push(Obstacle::LsrId(was.lsr_id, now.lsr_id));
         }
-        let addresses = (was.transport_address(), now.transport_address());
-        if addresses.0 != addresses.1 {
-            self.obstacles.push(Obstacle::TransportAddress(addresses.0, addresses.1));
+        let (before, after) = (transport(was), transport(now));
+        if before != after {
+            self.obstacles.push(Obstacle::TransportAddress(before, after));
         }
         if was.labels != now.labels {
             self.obstacles.push(Obstacle::Labels(was.labels, now.labels));
@@ -388,9 +400,9 @@ impl Difference {
         for (Fec(prefix), was) in &before {
             let now = after.get(&Fec(*prefix));
             let moved = now.filter(|now| (now.isp, now.kind) != (was.isp, was.kind));
-            if let (Some(now), IpNet::V4(fec)) = (moved, prefix) {
+            if let Some(now) = moved {
                 let (was, now) = (whose(was, old), whose(now, new));
-                self.obstacles.push(Obstacle::FecMoves { fec: fec.addr(), was, now });
+                self.obstacles.push(Obstacle::FecMoves { fec: prefix.addr(), was, now });
             }
         }
     }
@@ -411,6 +423,13 @@ fn matched<'a, T, K: Ord>(
 fn field(key: &'static str, was: impl Display, now: impl Display) -> Option<Field> {
     let (was, now) = (was.to_string(), now.to_string());
     (was != now).then_some(Field { key, was, now })
+}
+
+/// The addresses of a node's LDP sessions.
+fn transport(node: &Node) -> String {
+    let ipv4 = node.transport_address().map(|address| address.to_string());
+    let ipv6 = node.transport_address_v6.map(|address| address.to_string());
+    ipv4.into_iter().chain(ipv6).collect::<Vec<_>>().join(" and ")
 }
 
 fn or_none(value: Option<impl Display>) -> String {

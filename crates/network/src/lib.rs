@@ -19,6 +19,7 @@ mod schema;
 mod view;
 
 pub use difference::{Difference, Edit, Field, Item, Obstacle, Subject};
+pub use model::TransportPreference;
 pub use names::{DeviceName, DeviceNameError, LabelRange, LspMtu, MoveGrace, Name, NameError, Preference};
 pub use network::{Network, digest};
 pub use numbers::PortNumbers;

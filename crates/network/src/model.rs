@@ -15,7 +15,8 @@ mod ldp;
 mod text;
 
 pub use ldp::{
-    GtsmMode, Ldp, LdpNeighbor, LdpTime, Prefixes, SessionProtection, TargetedMode, WantedNeighbors,
+    GtsmMode, Ldp, LdpNeighbor, LdpTime, Prefixes, SessionProtection, TargetedMode, TransportPreference,
+    WantedNeighbors,
 };
 use text::{
     AsnNumber, DeviceText, Ipv4PrefixText, Ipv6PrefixText, LabelRangeNumbers, LspMtuNumber, MoveGraceNumber,
@@ -77,9 +78,14 @@ pub struct Node {
     /// The LSR-id (RFC 5036 §2.2.2): an IPv4 address of the node's own, on its loopback device and reachable from the
     /// other nodes.
     pub lsr_id: Ipv4Addr,
-    /// The address of this node's LDP sessions (RFC 5036 §2.5.2); the LSR-id if not given.
+    /// The IPv4 address of this node's LDP sessions (RFC 5036 §2.5.2). The LSR-id if neither this nor
+    /// `transport_address_v6` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport_address: Option<Ipv4Addr>,
+    /// The IPv6 address of this node's LDP sessions (RFC 7552), on its loopback device and reachable from the other nodes.
+    /// With it alone LDP is spoken over IPv6 only; with `transport_address`, too, over both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport_address_v6: Option<Ipv6Addr>,
     /// The first and the last label that this node gives out, at least 64 of them; default `[16, 1048575]`.
     #[schemars(with = "LabelRangeNumbers", default)]
     pub labels: LabelRange,
@@ -94,9 +100,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// The address of the node's LDP sessions.
-    pub fn transport_address(&self) -> Ipv4Addr {
-        self.transport_address.unwrap_or(self.lsr_id)
+    /// The IPv4 address of the node's LDP sessions; `None`: LDP is not spoken over IPv4.
+    pub fn transport_address(&self) -> Option<Ipv4Addr> {
+        self.transport_address.or(self.transport_address_v6.is_none().then_some(self.lsr_id))
     }
 }
 
@@ -174,7 +180,7 @@ pub struct Handoff {
     pub vlan: Option<VlanId>,
     /// The host address that names this handoff in LDP: the ISP's FEC at this tailend. No other use of the address is
     /// made; several tailends may have the same one on purpose.
-    pub fec: Ipv4Addr,
+    pub fec: IpAddr,
     /// Headends use the live FEC of the highest preference: 1 to 65535, default 100.
     #[schemars(with = "PreferenceNumber", default)]
     pub preference: Preference,
@@ -216,7 +222,7 @@ pub struct Headend {
     #[schemars(with = "NameText")]
     pub node: Name,
     /// The host address that names this ISP on this headend in LDP: the return FEC.
-    pub return_address: Ipv4Addr,
+    pub return_address: IpAddr,
     /// The addresses of the ISP's subscribers here: one `[[isp.headend.pool]]` each.
     #[serde(rename = "pool")]
     #[schemars(length(min = 1))]

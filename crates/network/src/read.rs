@@ -103,6 +103,7 @@ fn ldp(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Ldp {
         keepalive: fields.optional(reader, "keepalive"),
         neighbors: fields.optional(reader, "neighbors").unwrap_or_default(),
         session_protection: fields.optional(reader, "session_protection").unwrap_or_default(),
+        transport_preference: fields.optional(reader, "transport_preference").unwrap_or_default(),
     };
     fields.finish(reader);
     ldp
@@ -130,6 +131,7 @@ fn node(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Node {
         name: fields.required(reader, "name"),
         lsr_id: fields.required(reader, "lsr_id"),
         transport_address: fields.optional(reader, "transport_address"),
+        transport_address_v6: fields.optional(reader, "transport_address_v6"),
         labels: fields.optional(reader, "labels").unwrap_or_default(),
         ports: fields.each(reader, "port", "[[node.port]]", true, port),
         ldp_neighbors: fields.each(reader, "ldp_neighbor", "[[node.ldp_neighbor]]", false, ldp_neighbor),

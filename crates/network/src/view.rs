@@ -1,11 +1,11 @@
 //! What one node needs of the network.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use contract::{Asn, Circuit, Fec, IcmpSource, IspConfig, IspPrefix, PortId, PortKind, TtlModel, VlanTags};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::model::{Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor, Model, Node, Pool, Port};
 use crate::names::{LabelRange, LspMtu, Name, Preference};
@@ -19,8 +19,10 @@ pub struct NodeView {
     pub name: Name,
     /// The LSR-id.
     pub lsr_id: Ipv4Addr,
-    /// The address of its LDP sessions.
-    pub transport_address: Ipv4Addr,
+    /// The IPv4 address of its LDP sessions, if LDP is spoken over IPv4.
+    pub transport_address: Option<Ipv4Addr>,
+    /// The IPv6 address of its LDP sessions, if LDP is spoken over IPv6.
+    pub transport_address_v6: Option<Ipv6Addr>,
     /// The labels that it gives out.
     pub labels: LabelRange,
     /// LDP, the same in the whole network.
@@ -166,6 +168,7 @@ impl NodeView {
             name: node.name.clone(),
             lsr_id: node.lsr_id,
             transport_address: node.transport_address(),
+            transport_address_v6: node.transport_address_v6,
             labels: node.labels,
             ldp: model.ldp,
             ldp_neighbors: node.ldp_neighbors.clone(),
@@ -266,7 +269,7 @@ pub(crate) fn fec_owners(model: &Model) -> BTreeMap<Fec, FecOwner> {
 
 fn others(model: &Model, node: &Node) -> BTreeMap<Ipv4Addr, Ipv4Addr> {
     let others = model.nodes.iter().filter(|other| other.lsr_id != node.lsr_id);
-    others.map(|other| (other.lsr_id, other.transport_address())).collect()
+    others.map(|other| (other.lsr_id, other.transport_address().unwrap_or(other.lsr_id))).collect()
 }
 
 fn handoffs(node: &Node, ports: &BTreeMap<PortId, Port>, isp: &Isp) -> Vec<HandoffView> {
@@ -325,6 +328,6 @@ fn headends(node: &Node, isp: &Isp) -> Option<HeadendView> {
     })
 }
 
-fn host_fec(address: Ipv4Addr) -> Fec {
-    Fec(IpNet::V4(Ipv4Net::from(address)))
+fn host_fec(address: IpAddr) -> Fec {
+    Fec(IpNet::from(address))
 }

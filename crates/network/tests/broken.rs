@@ -129,7 +129,7 @@ cases! {
     bad_kind: ["kind = \"access\"" => "kind = \"customer\""];
     bad_address: ["fec = \"10.254.1.1\"" => "fec = \"10.254.1.256\""];
     bad_address_prefix: ["fec = \"10.254.1.1\"" => "fec = \"10.254.1.1/32\""];
-    bad_address_ipv6: ["fec = \"10.254.1.1\"" => "fec = \"2001:db8::1\""];
+    bad_address_ipv6: ["fec = \"10.254.1.1\"" => "fec = \"fe80::1\""];
     bad_prefix: ["prefix = \"100.64.0.0/24\"" => "prefix = \"100.64.0.0\""];
     bad_asn: ["asn = 64501" => "asn = 4294967296"];
     bad_asn_reserved: ["asn = 64501" => "asn = 23456"];

@@ -8,7 +8,8 @@ use contract::{Asn, Circuit, Fec, IspPrefix, Label, PortId, PortKind, TtlModel, 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use network::model::{
     General, GtsmMode, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor,
-    LdpTime, Model, Node, Pool, Port, Prefixes, SessionProtection, TargetedMode, WantedNeighbors,
+    LdpTime, Model, Node, Pool, Port, Prefixes, SessionProtection, TargetedMode, TransportPreference,
+    WantedNeighbors,
 };
 use network::{FecKind, LabelRange, LspMtu, MoveGrace, Network, Preference};
 use proptest::prelude::*;
@@ -35,7 +36,7 @@ fn the_examples_hold_together_without_a_warning() {
 fn a_headend_sees_its_isps_and_their_fecs() {
     let view = example("lab.toml").node("head1").unwrap();
     assert_eq!(view.lsr_id, Ipv4Addr::new(10, 255, 0, 1));
-    assert_eq!(view.transport_address, view.lsr_id);
+    assert_eq!((view.transport_address, view.transport_address_v6), (Some(view.lsr_id), None));
     assert_eq!((view.labels.first().value(), view.labels.last().value()), (100000, 199999));
     let labels = example("three-machines.toml").node("head1").unwrap().labels;
     assert_eq!((labels.first().value(), labels.last().value()), (16, 1_048_575), "unless told otherwise");
@@ -233,6 +234,9 @@ fn node(role: &str, number: u8, kinds: &[PortKind]) -> Node {
         name: format!("{role}{number}").parse().unwrap(),
         lsr_id: Ipv4Addr::new(10, 255, subnet, number),
         transport_address: number.is_multiple_of(2).then(|| Ipv4Addr::new(10, 255, 100 + subnet, number)),
+        transport_address_v6: number
+            .is_multiple_of(3)
+            .then(|| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, u16::from(subnet), u16::from(number))),
         labels: if number == 1 {
             LabelRange::new(label(1000), label(5000)).unwrap()
         } else {
@@ -260,6 +264,14 @@ fn ldp_neighbor(subnet: u8, number: u8) -> LdpNeighbor {
     }
 }
 
+/// IPv4 for every other ISP, and IPv6.
+fn fec_address(kind: u8, index: u8, number: u8) -> IpAddr {
+    if index.is_multiple_of(2) {
+        return IpAddr::from([10, kind, index, number]);
+    }
+    IpAddr::from([0x2001, 0xdb8, u16::from(kind), u16::from(index), 0, 0, 0, u16::from(number) + 1])
+}
+
 fn handoff(index: u8, seed: &IspSeed, tailend: u8) -> Handoff {
     let v4 = Ipv4Addr::new(192, 0, index, tailend * 4 + 1);
     let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0xf, u16::from(index), u16::from(tailend), 0, 0, 1);
@@ -267,7 +279,7 @@ fn handoff(index: u8, seed: &IspSeed, tailend: u8) -> Handoff {
         node: format!("tail{tailend}").parse().unwrap(),
         port: format!("p{}", if seed.tagged { 1 } else { index + 2 }).parse().unwrap(),
         vlan: seed.tagged.then(|| VlanId::new(100 + u16::from(index)).unwrap()),
-        fec: Ipv4Addr::new(10, 254, index, if seed.shared_fec { 0 } else { tailend }),
+        fec: fec_address(254, index, if seed.shared_fec { 0 } else { tailend }),
         preference: Preference::new(seed.preference).unwrap(),
         ipv4: (seed.families & 1 != 0).then(|| Ipv4Attachment {
             address: Ipv4Net::new(v4, 30).unwrap(),
@@ -303,7 +315,7 @@ fn headend(index: u8, seed: &IspSeed, number: u8) -> Headend {
     };
     Headend {
         node: format!("head{number}").parse().unwrap(),
-        return_address: Ipv4Addr::new(10, 253, index, number),
+        return_address: fec_address(253, index, number),
         pools: (0..seed.pools).map(pool).collect(),
     }
 }
@@ -339,6 +351,11 @@ fn model(seed: &Seed) -> Model {
                 SessionProtection::Forever
             } else {
                 SessionProtection::Off
+            },
+            transport_preference: if seed.uniform {
+                TransportPreference::Ipv4
+            } else {
+                TransportPreference::Ipv6
             },
         },
         nodes: heads.chain(tails).chain(transits).collect(),

@@ -1,5 +1,7 @@
 //! Adjacencies, hold times and the rhythm of Hellos.
 
+use wire::ldp::HoldTime;
+
 use super::*;
 
 const HOLDS: Holds = Holds { link: HoldTime::LINK_DEFAULT, targeted: HoldTime::TARGETED_DEFAULT };
@@ -15,12 +17,18 @@ fn after(seconds: u64) -> Tick {
 
 fn with_interface() -> Discovery {
     let mut discovery = Discovery::new(HOLDS, 2);
-    discovery.interface_up(Tick(0), InterfaceId(1), "bb0", &[Ipv4Addr::new(10, 1, 0, 1)]);
+    discovery.interface_up(Tick(0), InterfaceId(1), "bb0", &[Ipv4Addr::new(10, 1, 0, 1).into()]);
     discovery
 }
 
 fn hear(discovery: &mut Discovery, now: Tick, n: u8, hold: u16) -> Heard {
-    discovery.hear(now, (peer(n), LINK), Ipv4Addr::new(10, 1, 0, n), HoldTime(hold), false)
+    discovery.hear(
+        now,
+        (peer(n), LINK),
+        Ipv4Addr::new(10, 1, 0, n).into(),
+        &Hello::link(HoldTime(hold)),
+        false,
+    )
 }
 
 /// Every state of an adjacency with everything that can happen to it: what is said of it, and whether the peer is heard
@@ -45,7 +53,13 @@ fn adjacency_transitions() {
         let from = Ipv4Addr::new(10, 1, 1, 2);
         format!(
             "{:?}",
-            discovery.hear(after(10), (peer(2), Via::Link(InterfaceId(2))), from, HoldTime(15), false)
+            discovery.hear(
+                after(10),
+                (peer(2), Via::Link(InterfaceId(2))),
+                from.into(),
+                &Hello::link(HoldTime(15)),
+                false
+            )
         )
     };
     let early: Happen = |discovery| format!("{:?}", discovery.expire(Tick(after(15).0 - 1)));

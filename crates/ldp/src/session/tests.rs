@@ -168,6 +168,8 @@ fn pdus_of_another_sender_are_refused() {
 
 #[test]
 fn the_greater_address_opens() {
-    let (low, high) = (Ipv4Addr::new(9, 255, 255, 255), Ipv4Addr::new(10, 0, 0, 1));
-    assert!(is_active(high, low) && !is_active(low, high));
+    for (low, high) in [("9.255.255.255", "10.0.0.1"), ("2001:db8::ff", "2001:db8:1::")] {
+        let [low, high] = [low, high].map(|text| text.parse().unwrap());
+        assert!(is_active(high, low) && !is_active(low, high));
+    }
 }

@@ -2,7 +2,8 @@
 
 use contract::{Fec, Label};
 use wire::ldp::{
-    Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageType, Notification, Status, StatusCode,
+    AddressFamily, Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageType, Notification, Status,
+    StatusCode,
 };
 
 use super::Speaker;
@@ -55,7 +56,9 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let entry = self.fecs.get(&fec);
         let may_know = |entry: &&FecEntry| {
-            advertised.is_some_and(|filter| filter.has(fec)) && !entry.is_withheld_from(id)
+            advertised.is_some_and(|filter| filter.has(fec))
+                && peer.families.contains(&AddressFamily::of(&fec.0))
+                && !entry.is_withheld_from(id)
         };
         let label = entry.filter(may_know).and_then(|entry| entry.label);
         let told = peer.told(fec);

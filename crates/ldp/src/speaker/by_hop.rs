@@ -108,7 +108,7 @@ mod tests {
     use crate::InterfaceId;
 
     fn hop(n: u8) -> NextHop {
-        NextHop { interface: InterfaceId(n.into()), address: Ipv4Addr::new(10, 1, 0, n) }
+        NextHop { interface: InterfaceId(n.into()), address: Ipv4Addr::new(10, 1, 0, n).into() }
     }
 
     fn fec(n: u8) -> Fec {

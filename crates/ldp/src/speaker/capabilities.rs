@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use contract::Tick;
 use wire::ldp::{
-    AddressFamily, Body, Capability, CapabilityChange, FecTlv, LdpId, MessageId, MessageType, Notification,
-    RequestFec, Status, StatusCode,
+    Body, Capability, CapabilityChange, FecTlv, LdpId, MessageId, MessageType, Notification, RequestFec,
+    Status, StatusCode,
 };
 
 use super::Speaker;
@@ -58,7 +58,7 @@ impl Speaker {
     pub(super) fn notified(&mut self, id: LdpId, notification: &Notification) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.last_notified = Some(notification.status.code);
-        let stale = peer.stale;
+        let (stale, families) = (peer.stale, peer.families.clone());
         let Some(session) = peer.session_mut() else { return };
         match (notification.status.code, &notification.fec) {
             (StatusCode::UNSUPPORTED_CAPABILITY, _) => {
@@ -68,9 +68,8 @@ impl Speaker {
                 session.capabilities.end_heard.insert(*family);
                 // All that it has not told again by now it has not preserved (RFC 5919 §1, RFC 3478 §3.3.1); on demand it
                 // tells what it is asked for.
-                let tells_all = !session.on_demand;
-                if tells_all && *family == AddressFamily::Ipv4 && matches!(stale, Some(Stale::Recovering(_)))
-                {
+                let tells_all = !session.on_demand && families.is_subset(&session.capabilities.end_heard);
+                if tells_all && matches!(stale, Some(Stale::Recovering(_))) {
                     self.flush_stale(id);
                 }
             }
@@ -98,7 +97,7 @@ impl Speaker {
         true
     }
 
-    /// Tells a peer that it has been told all labels of IPv4 prefixes, once in a session and as soon as that is so: not
+    /// Tells a peer that it has been told all labels of the families that it is told of, once in a session and as soon as that is so: not
     /// while our own restart goes on or a label waits for the forwarder, or the peer would give up what it kept of us and
     /// is still to come (RFC 5919 §4).
     pub(super) fn tell_end(&mut self, id: LdpId) {
@@ -111,6 +110,8 @@ impl Speaker {
             return;
         };
         session.capabilities.end_told = true;
-        peer.send(Body::Notification(Notification::end_of_lib(AddressFamily::Ipv4)));
+        for family in peer.families.clone() {
+            peer.send(Body::Notification(Notification::end_of_lib(family)));
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! Connections and sessions: opening, accepting, ending (RFC 5036 §2.5).
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{
-    Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Incoming, Initialization, KeepaliveTime, LdpId,
-    Message, Notification, PORT, PduWriter, Status, StatusCode,
+    AddressFamily, Advertisement, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Incoming, Initialization,
+    KeepaliveTime, LdpId, Message, Notification, PORT, PduWriter, Status, StatusCode,
 };
 
 use super::Speaker;
@@ -26,7 +26,7 @@ const PENDING_OCTETS: usize = DEFAULT_MAX_PDU_LENGTH as usize + 4;
 /// An accepted connection of nobody that is heard (yet).
 #[derive(Debug)]
 pub(super) struct Pending {
-    remote: Ipv4Addr,
+    remote: IpAddr,
     pub(super) deadline: Tick,
     octets: Vec<u8>,
 }
@@ -44,9 +44,12 @@ impl Speaker {
         }
         for (&id, peer) in &mut self.peers {
             let due = matches!(peer.link, Link::Idle(at) if at <= now);
-            if !(due && peer.active && self.discovery.is_heard(id)) {
+            if !(due && peer.ready && peer.active && self.discovery.is_heard(id)) {
                 continue;
             }
+            let Some(local) = self.config.transport.of(AddressFamily::of_address(peer.transport)) else {
+                continue;
+            };
             let conn = ConnId(self.next_conn);
             self.next_conn = self.next_conn.checked_add(1).unwrap_or(ConnId::OUTGOING);
             peer.link = Link::Connecting(conn, now + CONNECT);
@@ -54,8 +57,8 @@ impl Speaker {
             self.actions.push_back(Action::Connect {
                 conn,
                 password: peer.signed.as_ref().map(|(_, password)| password.clone()),
-                local: self.config.transport_address,
-                remote: SocketAddrV4::new(peer.transport, PORT),
+                local,
+                remote: SocketAddr::new(peer.transport, PORT),
             });
         }
     }
@@ -76,8 +79,9 @@ impl Speaker {
         self.require_gtsm(id, conn);
     }
 
-    pub(super) fn accept(&mut self, now: Tick, conn: ConnId, remote: Ipv4Addr) {
-        let id = self.peers.iter().find(|(_, peer)| peer.transport == remote).map(|(&id, _)| id);
+    pub(super) fn accept(&mut self, now: Tick, conn: ConnId, remote: IpAddr) {
+        let at = |peer: &Peer| peer.ready && peer.transport == remote;
+        let id = self.peers.iter().find(|(_, peer)| at(peer)).map(|(&id, _)| id);
         match id {
             Some(id) if self.discovery.is_heard(id) => self.accept_of(now, conn, id, &[]),
             _ if self.stopped || self.pending.len() >= self.config.limits.pending_connections => {
@@ -90,7 +94,9 @@ impl Speaker {
     }
 
     /// A peer is heard: a connection that it opened before is its own now.
-    pub(super) fn adopt(&mut self, now: Tick, id: LdpId, transport: Ipv4Addr) {
+    pub(super) fn adopt(&mut self, now: Tick, id: LdpId) {
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.ready) else { return };
+        let transport = peer.transport;
         let conns: Vec<ConnId> = self
             .pending
             .iter()
@@ -143,7 +149,8 @@ impl Speaker {
         let gtsm = policy.map(|policy| policy.gtsm).unwrap_or_default();
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let required = match gtsm {
-            Gtsm::Negotiated => self.config.gtsm && peer.gtsm && is_near,
+            // RFC 7552 §9: over IPv6 without asking.
+            Gtsm::Negotiated => self.config.gtsm && (peer.gtsm || peer.transport.is_ipv6()) && is_near,
             Gtsm::Required => true,
             Gtsm::Off => false,
         };
@@ -414,7 +421,7 @@ impl Speaker {
 
     pub(super) fn peer_timeout(&self, id: LdpId, peer: &Peer) -> Option<Tick> {
         let link = match &peer.link {
-            Link::Idle(at) => (peer.active && self.discovery.is_heard(id)).then_some(*at),
+            Link::Idle(at) => (peer.ready && peer.active && self.discovery.is_heard(id)).then_some(*at),
             Link::Connecting(_, deadline) => Some(*deadline),
             Link::Session(session) => Some(session.poll_timeout()),
         };

@@ -5,11 +5,10 @@
 //! independent control, if it is routed), and peers have the label if the FEC has one ([`super::advertise`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
-use wire::ldp::LdpId;
+use wire::ldp::{AddressFamily, LdpId};
 
 use super::Speaker;
 use crate::distribution::{Attributes, Control, Way};
@@ -20,10 +19,6 @@ use crate::{Event, FecState, InterfaceId, LabeledNextHop, NextHop, Owner, Role, 
 /// interval of 5 s, and tells its labels at once; three intervals are what discovery allows for lost Hellos, too. A new
 /// way that is not complete by then is no way, and upstream is to know.
 pub(super) const KEEP: Duration = Duration::from_secs(15);
-
-/// The least and the greatest LDP identifier.
-pub(super) const NOBODY: LdpId = LdpId { lsr_id: Ipv4Addr::UNSPECIFIED, label_space: 0 };
-pub(super) const EVERYBODY: LdpId = LdpId { lsr_id: Ipv4Addr::BROADCAST, label_space: u16::MAX };
 
 /// A FEC that is routed, ends here, or had a label before a restart.
 #[derive(Debug, Default)]
@@ -110,11 +105,6 @@ impl FecEntry {
     }
 }
 
-/// Whether the FEC is a host address: only those are switched.
-pub(super) fn is_host(fec: Fec) -> bool {
-    fec.0.prefix_len() == fec.0.max_prefix_len()
-}
-
 impl Speaker {
     pub(super) fn route(&mut self, now: Tick, fec: Fec, next_hops: &[NextHop]) {
         let mut route = next_hops.to_vec();
@@ -152,9 +142,8 @@ impl Speaker {
 
     /// FECs that are routed to this peer are to be decided again: call it while its addresses are known.
     pub(super) fn touch_peer(&mut self, id: LdpId) {
-        if let Some(peer) = self.peers.get(&id) {
-            self.by_hop.touch(|hop| peer.addresses.contains_key(&hop.address));
-        }
+        let stations = &self.stations;
+        self.by_hop.touch(|hop| stations.is(hop, id));
     }
 
     pub(super) fn kept_timeouts(&mut self, now: Tick) {
@@ -260,11 +249,11 @@ impl Speaker {
             if !can_send || self.discovery.interface(interface).is_none() {
                 continue;
             }
-            let told = (address, NOBODY)..=(address, EVERYBODY);
-            for id in self.stations.range(told).map(|&(_, id)| id) {
+            let family = AddressFamily::of_address(address);
+            for id in self.stations.at(NextHop { interface, address }) {
                 let Some(peer) = self.peers.get_mut(&id) else { continue };
                 let reached = peer.is_trusted()
-                    && (peer.stale.is_some() || self.discovery.is_heard_by(id, Via::Link(interface)));
+                    && (peer.stale.is_some() || self.discovery.is_heard_in(id, Via::Link(interface), family));
                 let accepted = neighbors.policy(id.lsr_id).is_some_and(|policy| policy.accept.has(fec));
                 let Some(&binding) = peer.received.of(fec).filter(|_| reached && accepted) else { continue };
                 let label = binding.label;

@@ -14,7 +14,7 @@ use wire::ldp::{
 };
 
 use super::Speaker;
-use super::decide::{EVERYBODY, FecEntry, NOBODY};
+use super::decide::FecEntry;
 use crate::bindings::FIRST;
 use crate::distribution::{Attributes, Retention};
 use crate::peer::Peer;
@@ -37,10 +37,7 @@ impl Speaker {
         }
         let entry = self.fecs.get(&fec);
         let route = entry.filter(|entry| !entry.is_egress()).map(FecEntry::route).unwrap_or_default();
-        let told = route
-            .iter()
-            .flat_map(|hop| self.stations.range((hop.address, NOBODY)..=(hop.address, EVERYBODY)));
-        let next_hops: BTreeSet<LdpId> = told.map(|&(_, id)| id).collect();
+        let next_hops: BTreeSet<LdpId> = route.iter().flat_map(|&hop| self.stations.at(hop)).collect();
         let in_use = entry.map(FecEntry::peers_in_use).unwrap_or_default();
         // NH.10.
         for &id in &next_hops {
@@ -102,8 +99,7 @@ impl Speaker {
     /// Whether the FEC is routed to this peer, or goes there.
     pub(super) fn is_next_hop(&self, fec: Fec, id: LdpId) -> bool {
         let Some(entry) = self.fecs.get(&fec).filter(|entry| !entry.is_egress()) else { return false };
-        entry.route().iter().any(|hop| self.stations.contains(&(hop.address, id)))
-            || entry.peers_in_use().contains(&id)
+        entry.route().iter().any(|&hop| self.stations.is(hop, id)) || entry.peers_in_use().contains(&id)
     }
 
     /// The LSP by this peer is a loop (LMp.6 to 8): its label is given back, and asked for again after a while.

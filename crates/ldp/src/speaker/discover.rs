@@ -1,20 +1,19 @@
 //! Hellos and what adjacencies mean for peers (RFC 5036 §2.4, §2.5.5, §3.5.2).
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{
-    Addresses, Body, DEFAULT_MAX_PDU_LENGTH, Hello, HoldTime, Incoming, LdpId, Message, Pdu, PduWriter,
+    AddressFamily, Body, DEFAULT_MAX_PDU_LENGTH, Hello, HoldTime, Incoming, LdpId, Message, Pdu, PduWriter,
     StatusCode,
 };
 
 use super::Speaker;
 use super::targeted::Admission;
 use crate::discovery::{Aim, Due, Heard};
+use crate::family::{is_station, is_tellable};
 use crate::peer::{Link, MIN_BACKOFF, Peer};
-use crate::session::{Session, is_active};
 use crate::{Action, DownReason, Event, Via};
 
 /// How often it is said that another LSR has this one's name.
@@ -22,23 +21,27 @@ const IMPOSTOR_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Speaker {
     /// A Hello came in this way; whether it means anything.
-    pub(super) fn hello(&mut self, now: Tick, via: Via, source: Ipv4Addr, octets: &[u8]) -> bool {
+    pub(super) fn hello(&mut self, now: Tick, via: Via, source: IpAddr, octets: &[u8]) -> bool {
         let Some((sender, hello)) = decode(octets) else {
             self.counters.hellos_malformed += 1;
             return false;
         };
-        let transport = hello.transport_address.unwrap_or(source);
+        let family = AddressFamily::of_address(source);
+        let transport = transport_of(&hello, source);
         // Label spaces of single interfaces exist on ATM only. Link Hellos come by multicast and targeted ones do not
         // (RFC 5036 §2.4), so that neither passes for the other.
         let useful = hello.targeted == (via == Via::Targeted)
             && sender.label_space == 0
             && sender.lsr_id != self.local.lsr_id
-            && is_station(sender.lsr_id)
+            && is_station(sender.lsr_id.into())
             && is_station(source)
             && is_station(transport)
-            && transport != self.config.transport_address
+            && is_tellable(transport)
+            && is_link_source(source, via)
+            && self.config.transport.has(family)
+            && self.config.transport.of(family) != Some(transport)
             && !self.stopped;
-        if sender.lsr_id == self.local.lsr_id || transport == self.config.transport_address {
+        if sender.lsr_id == self.local.lsr_id || self.config.transport.of(family) == Some(transport) {
             self.impostor(now, via, source);
         }
         let admission = match via {
@@ -47,12 +50,12 @@ impl Speaker {
             Via::Link(_) if self.policy(sender).is_some() && self.agrees(sender, transport) => Admission::Yes,
             Via::Link(_) => Admission::No,
         };
-        if admission != Admission::Yes {
+        if admission != Admission::Yes || self.is_mismatch(now, (sender, via), source, &hello) {
             self.counters.hellos_ignored += 1;
-            return admission == Admission::NoMore;
+            return admission != Admission::No;
         }
         let expected = self.config.neighbors.named.contains_key(&sender.lsr_id);
-        match self.discovery.hear(now, (sender, via), source, hello.hold, expected) {
+        match self.discovery.hear(now, (sender, via), source, &hello, expected) {
             Heard::Refused => {
                 self.counters.hellos_ignored += 1;
                 return false;
@@ -66,6 +69,11 @@ impl Speaker {
             }
             Heard::Again => {}
         }
+        if let Via::Link(interface) = via
+            && self.stations.hear(interface, source, sender)
+        {
+            self.touch_interface(interface);
+        }
         self.counters.hellos_received += 1;
         self.meet(now, via, sender, transport, &hello);
         self.retarget(now, sender);
@@ -74,32 +82,33 @@ impl Speaker {
     }
 
     /// Somebody has our name. It is ourselves where two of our interfaces are on one segment.
-    fn impostor(&mut self, now: Tick, via: Via, source: Ipv4Addr) {
+    fn impostor(&mut self, now: Tick, via: Via, source: IpAddr) {
         if self.impostor_at <= now && !self.discovery.addresses().any(|own| own == source) {
             self.impostor_at = now + IMPOSTOR_INTERVAL;
             self.events.push_back(Event::Impostor { via, source });
         }
     }
 
-    /// Whether the transport address fits what is known: one for an LSR, all its Hellos alike (RFC 5036 §3.5.2.2), and
-    /// of one LSR only.
-    pub(super) fn agrees(&self, sender: LdpId, transport: Ipv4Addr) -> bool {
+    /// Whether the transport address fits what is known: one for an LSR and address family, all its Hellos alike (RFC 5036
+    /// §3.5.2.2), and of one LSR only.
+    pub(super) fn agrees(&self, sender: LdpId, transport: IpAddr) -> bool {
+        let family = AddressFamily::of_address(transport);
         let known = self.peers.get(&sender);
-        if known.is_some_and(|peer| peer.transport == transport) {
+        let before = known.and_then(|peer| peer.heard.of(family));
+        if before == Some(transport) {
             return true;
         }
-        let free = self.peers.iter().all(|(&id, peer)| id == sender || peer.transport != transport);
-        let may_change = known.is_none_or(|peer| {
-            matches!(peer.link, Link::Idle(_)) && self.discovery.adjacencies_of(sender).count() <= 1
-        });
-        free && may_change
+        let mut others = self.peers.iter().filter(|(id, _)| **id != sender);
+        let free = others.all(|(_, peer)| peer.heard.of(family) != Some(transport));
+        let there = self.discovery.adjacencies_of(sender);
+        let alike = there.filter(|(_, adjacency)| AddressFamily::of_address(adjacency.source) == family);
+        let idle = known.is_none_or(|peer| matches!(peer.link, Link::Idle(_)));
+        free && (before.is_none() || idle && alike.count() <= 1)
     }
 
-    fn meet(&mut self, now: Tick, via: Via, sender: LdpId, transport: Ipv4Addr, hello: &Hello) {
-        let active = is_active(self.config.transport_address, transport);
-        let peer = self.peers.entry(sender).or_insert_with(|| Peer::new(now, transport, active));
-        peer.transport = transport;
-        peer.active = active;
+    fn meet(&mut self, now: Tick, via: Via, sender: LdpId, transport: IpAddr, hello: &Hello) {
+        let peer = self.peers.entry(sender).or_insert_with(|| Peer::new(now, transport));
+        peer.heard.set(transport);
         // RFC 6720 §2.1: targeted Hellos have no say in it.
         if via != Via::Targeted {
             peer.gtsm = hello.gtsm;
@@ -115,8 +124,10 @@ impl Speaker {
                 peer.backoff = MIN_BACKOFF;
             }
         }
+        self.choose_family(now, sender);
+        self.settle_families(sender);
         self.sign(sender);
-        self.adopt(now, sender, transport);
+        self.adopt(now, sender);
     }
 
     pub(super) fn adjacencies_lost(&mut self, now: Tick, lost: Vec<(LdpId, Via)>) {
@@ -127,6 +138,9 @@ impl Speaker {
                     if !self.discovery.is_heard_on_link(peer) {
                         self.last_link_lost(now, peer);
                     }
+                    if !self.discovery.is_heard_in(peer, via, AddressFamily::Ipv6) {
+                        self.stations.lose(interface, peer);
+                    }
                     self.touch_interface(interface);
                 }
                 Via::Targeted => drop(self.guarded.remove(&peer)),
@@ -136,6 +150,8 @@ impl Speaker {
                 // RFC 5036 §2.5.5: the last adjacency takes the session with it.
                 self.end_session(now, peer, DownReason::Local(StatusCode::HOLD_TIMER_EXPIRED), None);
             }
+            self.choose_family(now, peer);
+            self.settle_families(peer);
         }
     }
 
@@ -152,22 +168,46 @@ impl Speaker {
         if self.stopped {
             return;
         }
-        for due in self.discovery.take_due(now) {
-            let hello = self.our_hello(due);
+        for (due, family) in self.due_hellos(now) {
+            let hello = self.our_hello(due, family);
             let id = self.next_hello_id();
             let mut writer = PduWriter::new(self.local, DEFAULT_MAX_PDU_LENGTH);
             if writer.push(&Message { id, body: Body::Hello(hello) }).is_ok() {
                 self.counters.hellos_sent += 1;
                 let octets = writer.finish();
                 self.actions.push_back(match due {
-                    Due::Link(interface) => Action::SendHello { interface, octets },
+                    Due::Link(interface) => Action::SendHello { interface, family, octets },
                     Due::Target(aim) => Action::SendTargetedHello { to: aim.address, octets },
                 });
             }
         }
     }
 
-    fn our_hello(&self, due: Due) -> Hello {
+    /// The Hellos that are due: on a link one by each address family that LDP is spoken over there (RFC 7552 §5.1); over
+    /// IPv6 they come from the link-local address.
+    fn due_hellos(&mut self, now: Tick) -> Vec<(Due, AddressFamily)> {
+        let mut hellos = Vec::new();
+        for due in self.discovery.take_due(now) {
+            let Due::Link(interface) = due else {
+                hellos.extend(self.config.transport.ipv4.map(|_| (due, AddressFamily::Ipv4)));
+                continue;
+            };
+            let addresses = self.discovery.interface(interface).map(|known| known.addresses.as_slice());
+            for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+                let is_source = |address: &IpAddr| {
+                    AddressFamily::of_address(*address) == family
+                        && is_link_source(*address, Via::Link(interface))
+                };
+                let has_source = addresses.unwrap_or_default().iter().any(is_source);
+                if self.config.transport.has(family) && (has_source || family == AddressFamily::Ipv4) {
+                    hellos.push((due, family));
+                }
+            }
+        }
+        hellos
+    }
+
+    fn our_hello(&self, due: Due, family: AddressFamily) -> Hello {
         let hold = match due {
             Due::Link(_) => self.config.hello_hold,
             Due::Target(_) => self.config.targeted_hello_hold,
@@ -178,39 +218,11 @@ impl Speaker {
             targeted: !is_link,
             request_targeted: matches!(due, Due::Target(Aim { request: true, .. })),
             gtsm: is_link && self.config.gtsm && !self.config.neighbors.any_may_be_remote(),
-            transport_address: Some(self.config.transport_address),
-            transport_address_v6: None,
+            // RFC 7552 §6.1: that of the Hello's own family alone.
+            transport_address: self.config.transport.ipv4.filter(|_| family == AddressFamily::Ipv4),
+            transport_address_v6: self.config.transport.ipv6.filter(|_| family == AddressFamily::Ipv6),
             configuration_sequence: Some(self.config.configuration_sequence),
-            dual_stack: None,
-        }
-    }
-
-    /// Tells the peers which addresses came and went (RFC 5036 §3.5.5.1).
-    pub(super) fn tell_addresses(&mut self, before: &BTreeSet<Ipv4Addr>) {
-        let after: BTreeSet<Ipv4Addr> = self.discovery.addresses().collect();
-        let gone: Vec<Ipv4Addr> = before.difference(&after).copied().collect();
-        let new: Vec<Ipv4Addr> = after.difference(before).copied().collect();
-        for peer in self.peers.values_mut().filter(|peer| peer.is_operational()) {
-            let most = peer.session().map_or(1, Session::addresses_per_message);
-            for some in gone.chunks(most) {
-                peer.send(Body::AddressWithdraw(Addresses::V4(some.to_vec())));
-            }
-            for some in new.chunks(most) {
-                peer.send(Body::Address(Addresses::V4(some.to_vec())));
-            }
-        }
-    }
-
-    /// Tells a new session's peer all addresses. Interface addresses only: next hops are found by them, FEC addresses are
-    /// no next hops.
-    pub(super) fn tell_all_addresses(&mut self, id: LdpId) {
-        let addresses: Vec<Ipv4Addr> =
-            self.discovery.addresses().collect::<BTreeSet<_>>().into_iter().collect();
-        if let Some(peer) = self.peers.get_mut(&id) {
-            let most = peer.session().map_or(1, Session::addresses_per_message);
-            for some in addresses.chunks(most) {
-                peer.send(Body::Address(Addresses::V4(some.to_vec())));
-            }
+            dual_stack: self.config.transport.is_dual_stack().then_some(self.config.transport_preference),
         }
     }
 }
@@ -224,11 +236,21 @@ fn decode(octets: &[u8]) -> Option<(LdpId, Hello)> {
     }
 }
 
-/// Whether it can be one station's address.
-fn is_station(address: Ipv4Addr) -> bool {
-    !(address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast()
-        || address.is_broadcast()
-        || address.octets().first() == Some(&0))
+/// Whether link Hellos may come from this address: over IPv6 from a link-local one (RFC 7552 §5.1).
+fn is_link_source(source: IpAddr, via: Via) -> bool {
+    match (source, via) {
+        (IpAddr::V6(source), Via::Link(_)) => source.is_unicast_link_local(),
+        (IpAddr::V6(_), Via::Targeted) => false,
+        (IpAddr::V4(_), _) => true,
+    }
+}
+
+/// Where the sender's sessions begin and end: what it says for the family that the Hello came by, else where that came from
+/// (RFC 7552 §6.1).
+fn transport_of(hello: &Hello, source: IpAddr) -> IpAddr {
+    let said = match source {
+        IpAddr::V4(_) => hello.transport_address.map(IpAddr::V4),
+        IpAddr::V6(_) => hello.transport_address_v6.map(IpAddr::V6),
+    };
+    said.unwrap_or(source)
 }

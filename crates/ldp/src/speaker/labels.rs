@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use contract::{Fec, Label, Tick};
 use wire::ldp::{
-    AddressFamily, Addresses, Body, FecTlv, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest,
-    LabelWithdraw, LdpId, Message, MessageId, MessageType, Notification, RequestFec, Status, StatusCode,
+    AddressFamily, Body, FecTlv, LabelAbortRequest, LabelMapping, LabelRelease, LabelRequest, LabelWithdraw,
+    LdpId, Message, MessageId, MessageType, Notification, RequestFec, Status, StatusCode,
 };
 
 use super::Speaker;
 use crate::bindings::Binding;
 use crate::distribution::{Attributes, Retention};
+use crate::family::{self, is_tellable};
 use crate::peer::{Peer, Pending, Told};
 use crate::requests::Asked;
 use crate::{Event, Owner};
@@ -30,26 +31,29 @@ impl Speaker {
             return;
         }
         match message.body {
-            Body::Address(Addresses::V4(addresses)) => {
+            Body::Address(addresses) => {
                 let limit = self.config.limits.addresses_per_peer;
                 let Some(peer) = self.peers.get_mut(&id) else { return };
                 let mut new = BTreeSet::new();
-                for address in addresses {
+                // RFC 7552 §7.1.
+                for address in
+                    family::addresses(addresses).into_iter().filter(|address| is_tellable(*address))
+                {
                     if peer.addresses.len() < limit || peer.addresses.contains_key(&address) {
                         peer.addresses.insert(address, false);
-                        if self.stations.insert((address, id)) {
+                        if self.stations.tell(address, id) {
                             new.insert(address);
                         }
                     }
                 }
                 self.by_hop.touch(|hop| new.contains(&hop.address));
             }
-            Body::AddressWithdraw(Addresses::V4(addresses)) => {
+            Body::AddressWithdraw(addresses) => {
                 let Some(peer) = self.peers.get_mut(&id) else { return };
                 let mut gone = BTreeSet::new();
-                for address in addresses {
+                for address in family::addresses(addresses) {
                     if peer.addresses.remove(&address).is_some() {
-                        self.stations.remove(&(address, id));
+                        self.stations.untell(address, id);
                         gone.insert(address);
                     }
                 }
@@ -65,12 +69,8 @@ impl Speaker {
                 self.notified_of_request(now, id, &notification);
             }
             Body::Capability(change) => self.capability_change(id, message.id, change),
-            // IPv6 addresses are of no use to IPv4 next hops; the others do not come here.
-            Body::Address(Addresses::V6(_))
-            | Body::AddressWithdraw(Addresses::V6(_))
-            | Body::Hello(_)
-            | Body::Initialization(_)
-            | Body::KeepAlive => {}
+            // These do not come here.
+            Body::Hello(_) | Body::Initialization(_) | Body::KeepAlive => {}
         }
     }
 
@@ -289,7 +289,7 @@ impl Speaker {
                 continue;
             };
             // LRq.3: is it who asks, and nobody else?
-            let via_source = |next_hop: &crate::NextHop| peer.addresses.contains_key(&next_hop.address);
+            let via_source = |&hop: &crate::NextHop| self.stations.is(hop, id);
             if !entry.is_egress() && entry.route().iter().all(via_source) {
                 // LRq.4. Nobody asked for this one in particular.
                 if !is_wildcard {

@@ -15,8 +15,9 @@ use contract::{Fec, Tick};
 use wire::ldp::{LdpId, StatusCode};
 
 use super::Speaker;
-use super::decide::{FecEntry, is_host};
+use super::decide::FecEntry;
 use crate::config::MARGIN;
+use crate::family::is_switched;
 use crate::peer::{Peer, Stale};
 use crate::session::Session;
 use crate::{DownReason, Event};
@@ -57,7 +58,7 @@ impl Speaker {
         let mut missing = BTreeSet::new();
         let mut dead = std::mem::take(&mut self.config.dead_labels);
         for (fec, label) in std::mem::take(&mut self.config.allocations) {
-            if !is_host(fec) || self.fecs.contains_key(&fec) {
+            if !is_switched(fec) || self.fecs.contains_key(&fec) {
                 dead.push((fec, label));
             } else if self.labels.reserve(label, fec, forgotten) {
                 self.fecs.insert(fec, FecEntry::preserved(label));
@@ -132,7 +133,7 @@ impl Speaker {
         } else {
             peer.stale = None;
             for address in std::mem::take(&mut peer.addresses).into_keys() {
-                self.stations.remove(&(address, id));
+                self.stations.untell(address, id);
             }
             peer.received.clear();
         }
@@ -186,7 +187,7 @@ impl Speaker {
         let stations = &mut self.stations;
         peer.addresses.retain(|&address, stale| {
             if *stale {
-                stations.remove(&(address, id));
+                stations.untell(address, id);
             }
             !*stale
         });

@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use contract::Tick;
@@ -39,7 +39,7 @@ impl Speaker {
         &mut self,
         now: Tick,
         id: LdpId,
-        (source, transport): (Ipv4Addr, Ipv4Addr),
+        (source, transport): (IpAddr, IpAddr),
         asks: bool,
     ) -> Admission {
         let is_there = |aim: &Aim| aim.address == source && aim.address == transport;
@@ -70,7 +70,8 @@ impl Speaker {
             && (self.guarded.contains_key(&id) || self.discovery.is_heard_on_link(id));
         match policy.targeted {
             Targeted::On(address) => Some(Aim { address, request: true }),
-            _ if protects => self.peers.get(&id).map(|peer| Aim { address: peer.transport, request: true }),
+            // TODO-correctness(RFC 7552 §5.2): targeted Hellos go over IPv4 only.
+            _ if protects => self.peers.get(&id)?.heard.ipv4.map(|address| Aim { address, request: true }),
             Targeted::Answer(address) if asks => Some(Aim { address, request: false }),
             _ => None,
         }

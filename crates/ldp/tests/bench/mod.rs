@@ -2,12 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use ldp::{Action, Config, ConnId, Event, Installation, InterfaceId, LdpId, NextHop, Speaker};
 use wire::ldp::{
     Addresses, Body, DEFAULT_MAX_PDU_LENGTH, FtSession, Hello, HoldTime, Incoming, Initialization,
@@ -39,8 +39,8 @@ pub(crate) fn fec(n: u8) -> Fec {
     Fec(IpNet::from(std::net::IpAddr::from([10, 254, 0, n])))
 }
 
-pub(crate) fn prefix(n: u8) -> Ipv4Net {
-    Ipv4Net::new(Ipv4Addr::new(10, 254, 0, n), 32).unwrap()
+pub(crate) fn prefix(n: u8) -> IpNet {
+    IpNet::from(IpAddr::from([10, 254, 0, n]))
 }
 
 pub(crate) fn label(value: u32) -> Label {
@@ -81,7 +81,12 @@ impl Bench {
         for interface in [1, 2] {
             bench.call(|speaker, now| {
                 let own = address(interface, 100);
-                speaker.handle_interface_up(now, InterfaceId(interface), &format!("bb{interface}"), &[own]);
+                speaker.handle_interface_up(
+                    now,
+                    InterfaceId(interface),
+                    &format!("bb{interface}"),
+                    &[own.into()],
+                );
             });
         }
         bench
@@ -138,13 +143,13 @@ impl Bench {
 
     pub(crate) fn hello_with(&mut self, interface: u32, n: u8, hello: Hello) {
         let octets = octets(peer(n), &[Body::Hello(hello)]);
-        let source = SocketAddrV4::new(address(interface, n), 646);
+        let source = SocketAddr::from((address(interface, n), 646));
         self.call(|speaker, now| speaker.handle_datagram(now, InterfaceId(interface), source, &octets));
     }
 
     pub(crate) fn accept(&mut self, n: u8) -> ConnId {
         let conn = ConnId(self.now.0 + u64::from(n));
-        let source = SocketAddrV4::new(peer(n).lsr_id, 50000);
+        let source = SocketAddr::from((peer(n).lsr_id, 50000));
         self.call(|speaker, now| speaker.handle_accepted(now, conn, source));
         conn
     }
@@ -168,7 +173,7 @@ impl Bench {
     pub(crate) fn route(&mut self, fec: u8, next_hops: &[(u32, u8)]) {
         let next_hop = |&(interface, n): &(u32, u8)| NextHop {
             interface: InterfaceId(interface),
-            address: address(interface, n),
+            address: address(interface, n).into(),
         };
         let next_hops: Vec<NextHop> = next_hops.iter().map(next_hop).collect();
         for &hop in &next_hops {

@@ -1,7 +1,7 @@
 //! One speaker driven by octets: each few are something that happens to it. Shared with the fuzz target.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -89,6 +89,14 @@ fn peer(n: u8) -> LdpId {
     LdpId::platform(Ipv4Addr::new(10, 255, 0, n % 8))
 }
 
+/// The peer whose transport address it is.
+fn peer_at(transport: IpAddr) -> LdpId {
+    match transport {
+        IpAddr::V4(transport) => LdpId::platform(transport),
+        IpAddr::V6(_) => unreachable!("none was told"),
+    }
+}
+
 fn address(interface: u8, n: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 1, interface % 3, n % 8)
 }
@@ -108,22 +116,27 @@ impl Driver<'_> {
         let (what, a, b) = (self.next() % 19, self.next(), self.next());
         let (now, interface) = (self.now, InterfaceId(u32::from(a % 3)));
         match what {
-            0 => self.speaker.handle_interface_up(now, interface, "bb", &[address(a, 4), address(b, 4)]),
+            0 => self.speaker.handle_interface_up(
+                now,
+                interface,
+                "bb",
+                &[address(a, 4).into(), address(b, 4).into()],
+            ),
             1 => self.speaker.handle_interface_down(now, interface),
             2 => {
-                let source = SocketAddrV4::new(address(a, b), 646);
+                let source = SocketAddr::from((address(a, b), 646));
                 let octets = self.hello(b);
                 self.speaker.handle_datagram(now, interface, source, &octets);
             }
             3 => {
                 let raw: Vec<u8> = (0..a % 40).map(|_| self.next()).collect();
-                self.speaker.handle_datagram(now, interface, SocketAddrV4::new(address(a, b), 646), &raw);
+                self.speaker.handle_datagram(now, interface, SocketAddr::from((address(a, b), 646)), &raw);
             }
             4 => {
                 let conn = ConnId(self.next_conn);
                 self.next_conn += 1;
                 self.conns.insert(conn, (PduReader::default(), peer(b)));
-                self.speaker.handle_accepted(now, conn, SocketAddrV4::new(peer(b).lsr_id, 1024));
+                self.speaker.handle_accepted(now, conn, SocketAddr::from((peer(b).lsr_id, 1024)));
             }
             5 => self.speaker.handle_connected(now, self.conn(a)),
             6 if a % 4 == 0 => self.speaker.handle_connect_failed(now, self.conn(b)),
@@ -137,7 +150,10 @@ impl Driver<'_> {
             12 => self.speaker.handle_written(now, self.conn(a), usize::from(b) * 64),
             13 => {
                 let next_hops: Vec<NextHop> = (0..b % 3)
-                    .map(|n| NextHop { interface: InterfaceId(u32::from(n)), address: address(n, b / 3) })
+                    .map(|n| NextHop {
+                        interface: InterfaceId(u32::from(n)),
+                        address: address(n, b / 3).into(),
+                    })
                     .collect();
                 if let IpNet::V4(prefix) = fec(a).0 {
                     let len = if b == 7 { 24 } else { 32 };
@@ -145,11 +161,11 @@ impl Driver<'_> {
                     for &next_hop in &next_hops {
                         self.speaker.handle_next_hop(now, next_hop, b % 8 > 0);
                     }
-                    self.speaker.handle_route(now, prefix, &next_hops);
+                    self.speaker.handle_route(now, prefix.into(), &next_hops);
                 }
             }
             16 => {
-                let next_hop = NextHop { interface, address: address(a, b) };
+                let next_hop = NextHop { interface, address: address(a, b).into() };
                 self.speaker.handle_next_hop(now, next_hop, b >= 64);
             }
             17 => self.install(fec(a), b),
@@ -157,7 +173,7 @@ impl Driver<'_> {
                 // From the transport address, mostly.
                 let source = if a % 8 == 0 { address(a, b) } else { peer(b).lsr_id };
                 let octets = self.hello(b);
-                self.speaker.handle_targeted_datagram(now, SocketAddrV4::new(source, 646), &octets);
+                self.speaker.handle_targeted_datagram(now, SocketAddr::from((source, 646)), &octets);
             }
             14 => self.speaker.handle_egress(now, fec(a), b % 2 == 0),
             _ => self.wait(Duration::from_millis(u64::from(a) * u64::from(b))),
@@ -213,14 +229,14 @@ impl Driver<'_> {
     fn session(&mut self, a: u8, b: u8) {
         let octets = self.hello(b);
         let interface = InterfaceId(u32::from(a % 3));
-        self.speaker.handle_interface_up(self.now, interface, "bb", &[address(a, 4)]);
-        self.speaker.handle_datagram(self.now, interface, SocketAddrV4::new(address(a, b), 646), &octets);
+        self.speaker.handle_interface_up(self.now, interface, "bb", &[address(a, 4).into()]);
+        self.speaker.handle_datagram(self.now, interface, SocketAddr::from((address(a, b), 646)), &octets);
         self.settle();
         let conn = if peer(b).lsr_id > LOCAL {
             let conn = ConnId(self.next_conn);
             self.next_conn += 1;
             self.conns.insert(conn, (PduReader::default(), peer(b)));
-            self.speaker.handle_accepted(self.now, conn, SocketAddrV4::new(peer(b).lsr_id, 1024));
+            self.speaker.handle_accepted(self.now, conn, SocketAddr::from((peer(b).lsr_id, 1024)));
             conn
         } else {
             let conn = self.conns.keys().next_back().copied().unwrap_or(ConnId(0));
@@ -240,9 +256,9 @@ impl Driver<'_> {
         let mapping = Body::LabelMapping(LabelMapping::new(fec(a).0.into(), label));
         self.speaker.handle_stream(self.now, conn, &pdu(peer(b), mapping));
         if let IpNet::V4(prefix) = fec(a).0 {
-            let next_hop = NextHop { interface, address: address(a, b) };
+            let next_hop = NextHop { interface, address: address(a, b).into() };
             self.speaker.handle_next_hop(self.now, next_hop, true);
-            self.speaker.handle_route(self.now, prefix, &[next_hop]);
+            self.speaker.handle_route(self.now, prefix.into(), &[next_hop]);
         }
     }
 
@@ -361,7 +377,7 @@ impl Driver<'_> {
             match action {
                 Action::Connect { conn, remote, .. } => {
                     assert!(conn.0 >= ConnId::OUTGOING);
-                    self.conns.insert(conn, (PduReader::default(), LdpId::platform(*remote.ip())));
+                    self.conns.insert(conn, (PduReader::default(), peer_at(remote.ip())));
                 }
                 Action::Write { conn, octets } => {
                     let (reader, _) = self.conns.get_mut(&conn).expect("a connection that is open");

@@ -7,12 +7,14 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use contract::{Fec, Label, Tick};
 use ipnet::IpNet;
-use ldp::{Action, Config, ConnId, Event, FecState, Installation, InterfaceId, NextHop, Role, Speaker};
+use ldp::{
+    Action, AddressFamily, Config, ConnId, Event, FecState, Installation, InterfaceId, NextHop, Role, Speaker,
+};
 
 const LATENCY: Duration = Duration::from_millis(1);
 
@@ -65,7 +67,7 @@ enum What {
     Datagram {
         node: usize,
         interface: InterfaceId,
-        source: Ipv4Addr,
+        source: IpAddr,
         octets: Vec<u8>,
     },
     Targeted {
@@ -76,7 +78,7 @@ enum What {
     Connect {
         node: usize,
         conn: ConnId,
-        remote: Ipv4Addr,
+        remote: IpAddr,
     },
     Stream {
         node: usize,
@@ -129,6 +131,23 @@ pub(crate) struct World {
 
 pub(crate) fn fec(a: u8, b: u8) -> Fec {
     Fec(IpNet::from(IpAddr::from([10, 254, a, b])))
+}
+
+/// As [`fec`], of IPv6.
+pub(crate) fn fec_v6(a: u16, b: u16) -> Fec {
+    Fec(IpNet::from(IpAddr::from([0x2001, 0xdb8, 0xfec, 0, 0, 0, a, b])))
+}
+
+/// Where a node's sessions are over IPv6. The greatest LSR-id has the least of them.
+pub(crate) fn transport_v6(node: usize) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xff - node as u16)
+}
+
+/// The link-local address of a link's end.
+pub(crate) fn link_local(link: usize, side: usize) -> IpAddr {
+    // The same on every link: it means something there only.
+    let _ = link;
+    IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, side as u16 + 1])
 }
 
 pub(crate) fn lsr_id(node: usize) -> Ipv4Addr {
@@ -271,8 +290,10 @@ impl World {
             self.nodes[node].unresolved.insert(link);
         }
         let side = 1 - self.side(node, link);
-        let hop = NextHop { interface: InterfaceId(link as u32 + 1), address: address(link, side) };
-        self.with(node, |speaker, now| speaker.handle_next_hop(now, hop, resolved));
+        for address in [address(link, side), link_local(link, side)] {
+            let hop = NextHop { interface: InterfaceId(link as u32 + 1), address };
+            self.with(node, |speaker, now| speaker.handle_next_hop(now, hop, resolved));
+        }
     }
 
     /// The forwarder refuses the entries of a FEC, or takes them.
@@ -297,11 +318,15 @@ impl World {
         if !self.links[link].ends.contains(&node) {
             return;
         }
-        let (up, address) = (self.links[link].up, address(link, self.side(node, link)));
+        let (up, side) = (self.links[link].up, self.side(node, link));
+        let transport = self.nodes[node].config.transport;
+        let v4 = transport.ipv4.map(|_| address(link, side));
+        let v6 = transport.ipv6.map(|_| link_local(link, side));
+        let addresses: Vec<IpAddr> = v4.into_iter().chain(v6).collect();
         self.with(node, |speaker, now| {
             let interface = InterfaceId(link as u32 + 1);
             if up {
-                speaker.handle_interface_up(now, interface, &format!("bb{link}"), &[address]);
+                speaker.handle_interface_up(now, interface, &format!("bb{link}"), &addresses);
             } else {
                 speaker.handle_interface_down(now, interface);
             }
@@ -316,7 +341,6 @@ impl World {
     pub(crate) fn route_all(&mut self) {
         for (fec, owners) in self.owners.clone() {
             let distance = self.distances(&owners);
-            let IpNet::V4(prefix) = fec.0 else { continue };
             for node in (0..self.nodes.len()).filter(|node| !owners.contains(node)) {
                 let mut next_hops = Vec::new();
                 for (link, to) in self.neighbors(node) {
@@ -324,7 +348,12 @@ impl World {
                         && there < here
                     {
                         let interface = InterfaceId(link as u32 + 1);
-                        next_hops.push(NextHop { interface, address: address(link, self.side(to, link)) });
+                        let side = self.side(to, link);
+                        let address = match fec.0 {
+                            IpNet::V4(_) => address(link, side),
+                            IpNet::V6(_) => link_local(link, side),
+                        };
+                        next_hops.push(NextHop { interface, address });
                     }
                 }
                 let unresolved = self.nodes[node].unresolved.clone();
@@ -333,7 +362,7 @@ impl World {
                         let resolved = !unresolved.contains(&(hop.interface.0 as usize - 1));
                         speaker.handle_next_hop(now, hop, resolved);
                     }
-                    speaker.handle_route(now, prefix, &next_hops);
+                    speaker.handle_route(now, fec.0, &next_hops);
                 });
             }
         }
@@ -415,13 +444,16 @@ impl World {
 
     fn act(&mut self, node: usize, action: Action) {
         match action {
-            Action::SendHello { interface, octets } => {
+            Action::SendHello { interface, family, octets } => {
                 let id = interface.0 as usize - 1;
                 let link = self.links[id];
                 let lost = self.random.below(100) < self.hello_loss_percent;
                 if link.up && !link.mute && !lost {
                     let side = self.side(node, id);
-                    let source = address(id, side);
+                    let source = match family {
+                        AddressFamily::Ipv4 => address(id, side),
+                        AddressFamily::Ipv6 => link_local(id, side),
+                    };
                     self.later(
                         LATENCY,
                         What::Datagram { node: link.ends[1 - side], interface, source, octets },
@@ -429,7 +461,7 @@ impl World {
                 }
             }
             Action::Connect { conn, remote, .. } => {
-                self.later(LATENCY, What::Connect { node, conn, remote: *remote.ip() });
+                self.later(LATENCY, What::Connect { node, conn, remote: remote.ip() });
             }
             Action::SendTargetedHello { to, octets } => {
                 let to = self.node_of(to);
@@ -496,12 +528,12 @@ impl World {
         match what {
             What::Datagram { node, interface, source, octets } => {
                 if self.links[interface.0 as usize - 1].up {
-                    let source = SocketAddrV4::new(source, 646);
+                    let source = SocketAddr::from((source, 646));
                     self.with(node, |speaker, now| speaker.handle_datagram(now, interface, source, &octets));
                 }
             }
             What::Targeted { node, source, octets } => {
-                let source = SocketAddrV4::new(source, 646);
+                let source = SocketAddr::from((source, 646));
                 self.with(node, |speaker, now| speaker.handle_targeted_datagram(now, source, &octets));
             }
             What::Connect { node, conn, remote } => self.connect(node, conn, remote),
@@ -526,8 +558,12 @@ impl World {
         }
     }
 
-    fn connect(&mut self, node: usize, conn: ConnId, remote: Ipv4Addr) {
-        let to = (0..self.nodes.len()).find(|&to| lsr_id(to) == remote && self.nodes[to].speaker.is_some());
+    fn connect(&mut self, node: usize, conn: ConnId, remote: IpAddr) {
+        let family = AddressFamily::of_address(remote);
+        let transport = |node: usize| self.nodes[node].config.transport.of(family);
+        let listens = |to: usize| transport(to) == Some(remote) && self.nodes[to].speaker.is_some();
+        let to = (0..self.nodes.len()).find(|&to| listens(to));
+        let source = transport(node).expect("it connects from an address that it has");
         let reached = to.filter(|&to| self.distances(&BTreeSet::from([node]))[to].is_some());
         let Some(to) = reached else {
             self.with(node, |speaker, now| speaker.handle_connect_failed(now, conn));
@@ -537,7 +573,7 @@ impl World {
         self.next_conn += 1;
         self.conns.insert((node, conn), (to, other));
         self.conns.insert((to, other), (node, conn));
-        let source = SocketAddrV4::new(lsr_id(node), 40000);
+        let source = SocketAddr::from((source, 40000));
         self.with(to, |speaker, now| speaker.handle_accepted(now, other, source));
         self.with(node, |speaker, now| speaker.handle_connected(now, conn));
     }
@@ -651,6 +687,6 @@ impl World {
 }
 
 /// The address of a link's end.
-pub(crate) fn address(link: usize, side: usize) -> Ipv4Addr {
-    Ipv4Addr::new(10, 1, link as u8, side as u8 + 1)
+pub(crate) fn address(link: usize, side: usize) -> IpAddr {
+    IpAddr::from([10, 1, link as u8, side as u8 + 1])
 }

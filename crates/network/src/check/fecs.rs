@@ -1,7 +1,7 @@
 //! FEC and return addresses: each leads one way, for one ISP.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::Checker;
 use crate::model::{Handoff, Isp};
@@ -18,7 +18,7 @@ struct Use<'m> {
 
 impl Checker<'_> {
     pub(super) fn fecs(&mut self) {
-        let mut uses = BTreeMap::<Ipv4Addr, Vec<Use<'_>>>::new();
+        let mut uses = BTreeMap::<IpAddr, Vec<Use<'_>>>::new();
         for (i, isp) in self.model.isps.iter().enumerate() {
             let isp_place = Place::root().item("isp", i);
             for (h, handoff) in isp.handoffs.iter().enumerate() {
@@ -34,11 +34,11 @@ impl Checker<'_> {
         }
     }
 
-    fn fec<'m>(&mut self, uses: &mut BTreeMap<Ipv4Addr, Vec<Use<'m>>>, address: Ipv4Addr, used: Use<'m>) {
+    fn fec<'m>(&mut self, uses: &mut BTreeMap<IpAddr, Vec<Use<'m>>>, address: IpAddr, used: Use<'m>) {
         if self.places.is_poisoned(&used.place) {
             return;
         }
-        self.host_address(address.into(), &used.place);
+        self.host_address(address, &used.place);
         self.node_address(address, &used.place);
         let others = uses.entry(address).or_default();
         if let Some(other) = others.iter().find(|other| conflict(other, &used).is_some()) {
@@ -57,13 +57,14 @@ impl Checker<'_> {
     }
 
     /// A FEC's address is not a node's own: LDP would bind labels to it for another reason.
-    fn node_address(&mut self, address: Ipv4Addr, place: &Place) {
+    fn node_address(&mut self, address: IpAddr, place: &Place) {
         for (n, node) in self.model.nodes.iter().enumerate() {
-            let key = match node.transport_address {
-                _ if node.lsr_id == address => "lsr_id",
-                Some(transport) if transport == address => "transport_address",
-                _ => continue,
-            };
+            let own = [
+                ("lsr_id", Some(IpAddr::V4(node.lsr_id))),
+                ("transport_address", node.transport_address.map(IpAddr::V4)),
+                ("transport_address_v6", node.transport_address_v6.map(IpAddr::V6)),
+            ];
+            let Some((key, _)) = own.into_iter().find(|(_, own)| *own == Some(address)) else { continue };
             let own = Place::root().item("node", n).key(key);
             let message = format!("{address} is the {key} of {}", node.name);
             let help = "a FEC or return address serves for nothing else: write another one";

@@ -19,16 +19,18 @@ impl Checker<'_> {
 
         let mut own = Vec::new();
         for (place, node) in nodes() {
-            own.push((node.lsr_id, place.key("lsr_id")));
+            own.push((IpAddr::V4(node.lsr_id), place.key("lsr_id")));
             // A node may write its LSR-id as its transport address too.
             own.extend(
                 node.transport_address
                     .filter(|transport| *transport != node.lsr_id)
-                    .map(|transport| (transport, place.key("transport_address"))),
+                    .map(|transport| (transport.into(), place.key("transport_address"))),
             );
+            let v6 = node.transport_address_v6;
+            own.extend(v6.map(|transport| (transport.into(), place.key("transport_address_v6"))));
         }
         for (address, place) in &own {
-            self.host_address((*address).into(), place);
+            self.host_address(*address, place);
         }
         self.unique("the address", "LSR-ids and transport addresses are each one node's alone", own);
         for (place, node) in nodes() {

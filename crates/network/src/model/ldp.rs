@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::text::{GtsmText, LdpTimeNumber, NeighborsText, PrefixText, ProtectionText, TargetedText};
+use super::text::{
+    GtsmText, LdpTimeNumber, NeighborsText, PrefixText, ProtectionText, TargetedText, TransportPreferenceText,
+};
 
 /// LDP on all nodes (RFC 5036).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
@@ -37,6 +39,10 @@ pub struct Ldp {
     /// `off` (default), `forever` or for so many seconds.
     #[schemars(with = "ProtectionText", default)]
     pub session_protection: SessionProtection,
+    /// Over which of `ipv6` (default) and `ipv4` nodes that have both kinds of transport addresses hold their sessions with
+    /// each other (RFC 7552 §6.1.1); both ends must have the same.
+    #[schemars(with = "TransportPreferenceText", default)]
+    pub transport_preference: TransportPreference,
 }
 
 /// An LDP neighbor of a node that is treated otherwise than all.
@@ -120,6 +126,17 @@ pub enum WantedNeighbors {
     Any,
     /// Those alone that the file names.
     Named,
+}
+
+/// Over which IP version a session is held where there is a choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportPreference {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    #[default]
+    Ipv6,
 }
 
 /// Whether packets that came through a router are refused.
@@ -211,6 +228,15 @@ impl fmt::Display for WantedNeighbors {
         f.write_str(match self {
             Self::Any => "any",
             Self::Named => "named",
+        })
+    }
+}
+
+impl fmt::Display for TransportPreference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
         })
     }
 }

@@ -154,3 +154,13 @@ pub(super) enum ProtectionWord {
     /// As long as it is reached over other links.
     Forever,
 }
+
+/// Over which IP version a session is held where there is a choice.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", rename = "TransportPreference")]
+pub(super) enum TransportPreferenceText {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}

@@ -276,8 +276,21 @@ fn elsewhere(key: &str, header: &str) -> Option<String> {
 /// The keys of each section, to say where a misplaced key belongs; a test holds it to the schema.
 const SECTIONS: &[(&str, &[&str])] = &[
     ("[network]", &["name", "ttl", "lsp_mtu", "move_grace", "subscribers"]),
-    ("[ldp]", &["hello_hold", "targeted_hello_hold", "keepalive", "neighbors", "session_protection"]),
-    ("[[node]]", &["name", "lsr_id", "transport_address", "labels", "port", "ldp_neighbor"]),
+    (
+        "[ldp]",
+        &[
+            "hello_hold",
+            "targeted_hello_hold",
+            "keepalive",
+            "neighbors",
+            "session_protection",
+            "transport_preference",
+        ],
+    ),
+    (
+        "[[node]]",
+        &["name", "lsr_id", "transport_address", "transport_address_v6", "labels", "port", "ldp_neighbor"],
+    ),
     ("[[node.port]]", &["name", "kind"]),
     (
         "[[node.ldp_neighbor]]",

@@ -7,7 +7,9 @@ use contract::{Asn, Label, PortKind, TtlModel, VlanId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::de::DeValue;
 
-use crate::model::{GtsmMode, LdpTime, Prefixes, SessionProtection, TargetedMode, WantedNeighbors};
+use crate::model::{
+    GtsmMode, LdpTime, Prefixes, SessionProtection, TargetedMode, TransportPreference, WantedNeighbors,
+};
 use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 
 /// A single value of the file.
@@ -128,10 +130,7 @@ impl Leaf for Ipv4Addr {
                 (Ok(net), _) => {
                     wrong(message, format!("write it without a prefix length: \"{}\"", net.addr()))
                 }
-                (_, Ok(_)) => wrong(
-                    message,
-                    "only an IPv4 address goes here (LDP runs over IPv4, whatever the LSPs carry)",
-                ),
+                (_, Ok(_)) => wrong(message, "only an IPv4 address goes here"),
                 _ => wrong(message, format!("write four numbers from 0 to 255, as in {}", Self::EXAMPLE)),
             }
         })
@@ -357,6 +356,18 @@ impl Leaf for WantedNeighbors {
     }
 }
 
+impl Leaf for TransportPreference {
+    const WANTED: &'static str = "an IP version";
+    const EXAMPLE: &'static str = "\"ipv6\"";
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match text(value)? {
+            "ipv4" => Ok(Self::Ipv4),
+            "ipv6" => Ok(Self::Ipv6),
+            other => wrong(format!("`{other}` is no IP version"), "write \"ipv6\" or \"ipv4\""),
+        }
+    }
+}
+
 impl Leaf for GtsmMode {
     const WANTED: &'static str = "a use of GTSM";
     const EXAMPLE: &'static str = "\"auto\"";
@@ -498,6 +509,7 @@ mod tests {
         placeholder::<NonZeroU32>();
         placeholder::<Prefixes>();
         placeholder::<WantedNeighbors>();
+        placeholder::<TransportPreference>();
         placeholder::<GtsmMode>();
         placeholder::<TargetedMode>();
         placeholder::<SessionProtection>();

@@ -1,6 +1,6 @@
 //! The node's own FEC addresses on the loopback device, where the IGP finds them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use network::NodeView;
 
@@ -48,20 +48,16 @@ impl OwnAddresses {
     }
 }
 
-fn wanted(view: &NodeView) -> Vec<Ipv4Addr> {
-    let hosts = view.own_fecs().into_iter().filter_map(|fec| match fec.0.addr() {
-        IpAddr::V4(host) => Some(host),
-        IpAddr::V6(_) => None,
-    });
-    hosts.collect()
+fn wanted(view: &NodeView) -> Vec<IpAddr> {
+    view.own_fecs().into_iter().map(|fec| fec.0.addr()).collect()
 }
 
-async fn marked(netlink: &Netlink) -> Vec<Ipv4Addr> {
+async fn marked(netlink: &Netlink) -> Vec<IpAddr> {
     let all = address::all(netlink).await.unwrap_or_default();
     all.into_iter().filter(|assigned| assigned.ours).map(|assigned| assigned.address).collect()
 }
 
-async fn remove(netlink: &Netlink, host: Ipv4Addr) {
+async fn remove(netlink: &Netlink, host: IpAddr) {
     if let Err(error) = address::remove_host(netlink, host).await {
         tracing::warn!("{error}");
     }

@@ -1,7 +1,7 @@
 //! Why control cannot run, each in one sentence with its remedy.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use miette::Diagnostic;
 use network::LspMtu;
@@ -23,10 +23,10 @@ pub(crate) enum StartError {
     /// The transport address is not here.
     #[error("the node's transport address {0} is on no device of this machine")]
     #[diagnostic(help("put it on the loopback device: ip addr add {0}/32 dev lo"))]
-    NoTransportAddress(Ipv4Addr),
+    NoTransportAddress(IpAddr),
     /// LDP's port could not be opened.
     #[error("LDP's port 646 at {0} cannot be opened: {1}")]
-    LdpPort(Ipv4Addr, #[source] io::Error),
+    LdpPort(IpAddr, #[source] io::Error),
     /// A backbone port is not there.
     #[error("there is no network device `{0}`, which the network file has as a backbone port of this node")]
     #[diagnostic(help("create it, or correct the port's name in the network file"))]
@@ -75,12 +75,12 @@ pub(crate) enum StartError {
     /// A FEC's address could not be put on the loopback device.
     #[error("the address {0} cannot be put on the loopback device: {1}")]
     #[diagnostic(help("run as root, or with CAP_NET_ADMIN"))]
-    Address(Ipv4Addr, String),
+    Address(IpAddr, String),
 }
 
 impl StartError {
     /// Why port 646 at this address cannot be opened.
-    pub(crate) fn ldp_port(transport: Ipv4Addr, error: io::Error) -> Self {
+    pub(crate) fn ldp_port(transport: IpAddr, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::AddrInUse => Self::LdpPortInUse,
             io::ErrorKind::PermissionDenied => Self::LdpPortDenied,

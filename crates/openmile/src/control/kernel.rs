@@ -7,12 +7,11 @@
 //! A neighbour that dies while its link stays up is noticed within [`UPKEEP`] and the three seconds of the kernel's probes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use contract::{MacAddr, PortId, PortKind};
 use futures_util::StreamExt;
-use ipnet::IpNet;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use network::NodeView;
@@ -43,7 +42,7 @@ pub(crate) enum KernelEvent {
     /// A backbone port; `None`: it cannot be used for LDP now.
     Interface(PortId, Option<Interface>),
     /// The route to a FEC's address.
-    Route(Ipv4Addr, Option<HostRoute>),
+    Route(IpAddr, Option<HostRoute>),
     /// A next hop's Ethernet address; `None`: not known, or not needed any more.
     NextHop(NextHop, Option<MacAddr>),
     /// All that was known at the start has been told.
@@ -55,8 +54,8 @@ pub(crate) enum KernelEvent {
 pub(crate) struct Interface {
     /// Its number.
     pub(crate) link: LinkIndex,
-    /// Its addresses, sorted, at least one.
-    pub(crate) addresses: Vec<Ipv4Addr>,
+    /// Its addresses that LDP is spoken over, sorted, at least one.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 /// What to follow.
@@ -65,19 +64,25 @@ pub(crate) struct Interest {
     /// Backbone ports by device name.
     pub(crate) ports: BTreeMap<String, PortId>,
     /// Addresses of FECs that are not this node's own.
-    pub(crate) hosts: BTreeSet<Ipv4Addr>,
+    pub(crate) hosts: BTreeSet<IpAddr>,
+    /// Whether devices' IPv4 addresses are.
+    pub(crate) ipv4: bool,
+    /// Whether devices' IPv6 addresses are.
+    pub(crate) ipv6: bool,
 }
 
 impl Interest {
     /// What a node of this view follows.
     pub(crate) fn of(view: &NodeView) -> Self {
         let own = view.own_fecs();
-        let hosts = view.fecs.keys().filter(|fec| !own.contains(fec)).filter_map(|fec| match fec.0 {
-            IpNet::V4(prefix) => Some(prefix.addr()),
-            IpNet::V6(_) => None,
-        });
+        let hosts = view.fecs.keys().filter(|fec| !own.contains(fec)).map(|fec| fec.0.addr());
         let ports = view.ports_of(PortKind::Backbone).map(|(id, port)| (port.name.as_str().to_owned(), id));
-        Self { ports: ports.collect(), hosts: hosts.collect() }
+        Self {
+            ports: ports.collect(),
+            hosts: hosts.collect(),
+            ipv4: view.transport_address.is_some(),
+            ipv6: view.transport_address_v6.is_some(),
+        }
     }
 }
 
@@ -104,6 +109,8 @@ pub(crate) async fn follow(
             MulticastGroup::Neigh,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv6Route,
             MulticastGroup::Nexthop,
         ])?;
         let mut follower =
@@ -122,7 +129,7 @@ pub(crate) async fn follow(
 #[derive(Default)]
 struct Told {
     interfaces: BTreeMap<PortId, Interface>,
-    routes: BTreeMap<Ipv4Addr, HostRoute>,
+    routes: BTreeMap<IpAddr, HostRoute>,
     next_hops: BTreeMap<NextHop, Kept>,
 }
 
@@ -141,7 +148,7 @@ struct Changed {
     devices: bool,
     /// All hosts, whichever are named.
     everywhere: bool,
-    hosts: BTreeSet<Ipv4Addr>,
+    hosts: BTreeSet<IpAddr>,
     neighbors: Vec<Resolution>,
     lost: bool,
 }
@@ -261,8 +268,12 @@ impl Follower<'_> {
             let link = links.iter().find(|link| link.name == *name && link.up && link.carrier);
             let interface = link.and_then(|link| {
                 let link = LinkIndex(link.index);
-                let mut addresses: Vec<_> =
-                    addresses.iter().filter(|a| a.link == link).map(|a| a.address).collect();
+                let wanted = |address: &IpAddr| match address {
+                    IpAddr::V4(_) => self.interest.ipv4,
+                    IpAddr::V6(_) => self.interest.ipv6,
+                };
+                let there = addresses.iter().filter(|a| a.link == link).map(|a| a.address);
+                let mut addresses: Vec<_> = there.filter(wanted).collect();
                 addresses.sort_unstable();
                 (!addresses.is_empty()).then_some(Interface { link, addresses })
             });

@@ -1,24 +1,24 @@
-//! LDP's sockets: one UDP socket per backbone device for link Hellos, one for targeted Hellos, a TCP listener, and the
-//! sessions' connections.
+//! LDP's sockets: one UDP socket per backbone device and address family for link Hellos, one for targeted Hellos, TCP
+//! listeners, and the sessions' connections.
 //!
 //! Each socket is a task that feeds the event loop's bounded queue, so a peer that sends faster than the loop reads is
 //! slowed down by TCP. What is to be written is bounded by the speaker, which is told what was.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ldp::{Action, ConnId, InterfaceId, Password};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use ldp::{Action, AddressFamily, ConnId, InterfaceId, Password};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::Input;
-use super::ldp_socket::{self, GROUP, Listeners, PORT};
+use super::ldp_socket::{self, GROUP, GROUP_V6, Listeners, PORT};
 
 /// How long a connection attempt may take.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
@@ -33,11 +33,11 @@ const DATAGRAM: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum LdpInput {
     /// A datagram on a device, to all routers there.
-    Datagram(InterfaceId, SocketAddrV4, Vec<u8>),
+    Datagram(InterfaceId, SocketAddr, Vec<u8>),
     /// A datagram to the transport address.
-    Targeted(SocketAddrV4, Vec<u8>),
+    Targeted(SocketAddr, Vec<u8>),
     /// Somebody connected; the connection has this name.
-    Accepted(ConnId, SocketAddrV4),
+    Accepted(ConnId, SocketAddr),
     /// A connection that was asked for is there.
     Connected(ConnId),
     /// A connection that was asked for could not be made.
@@ -70,13 +70,12 @@ pub(crate) trait LdpTransport {
 
 /// LDP's sockets.
 pub(crate) struct LdpIo {
-    transport: Ipv4Addr,
-    listener: Arc<TcpListener>,
+    listeners: BTreeMap<AddressFamily, Arc<TcpListener>>,
     inputs: mpsc::Sender<Input>,
-    hellos: BTreeMap<InterfaceId, HelloSocket>,
-    targeted: Arc<UdpSocket>,
+    hellos: BTreeMap<(InterfaceId, AddressFamily), HelloSocket>,
+    targeted: Option<Arc<UdpSocket>>,
     /// Whose connections should be signed and cannot be.
-    unsigned: BTreeSet<Ipv4Addr>,
+    unsigned: BTreeSet<IpAddr>,
     connections: HashMap<ConnId, Connection>,
     /// Accepted connections, each followed by its [`LdpInput::Accepted`].
     accepted: mpsc::Receiver<(ConnId, TcpStream)>,
@@ -104,16 +103,24 @@ enum Command {
 
 impl LdpIo {
     /// Accepts connections and takes targeted Hellos from now on; see [`ldp_socket::listen`] for the sockets.
-    pub(crate) fn new(transport: Ipv4Addr, listening_at: Listeners, inputs: mpsc::Sender<Input>) -> Self {
+    pub(crate) fn new(listening_at: Listeners, inputs: mpsc::Sender<Input>) -> Self {
         let mut listening = JoinSet::new();
-        let (listener, targeted) = (Arc::new(listening_at.sessions), Arc::new(listening_at.targeted));
-        listening.spawn(receive(Arc::clone(&targeted), LdpInput::Targeted, inputs.clone()));
+        let targeted = listening_at.targeted.map(Arc::new);
+        if let Some(targeted) = &targeted {
+            listening.spawn(receive(Arc::clone(targeted), LdpInput::Targeted, inputs.clone()));
+        }
+        let sessions = listening_at.sessions.into_iter();
+        let listeners: BTreeMap<_, _> =
+            sessions.map(|(family, listener)| (family, Arc::new(listener))).collect();
         // One: who accepts waits for the event loop.
         let (streams, accepted) = mpsc::channel(1);
-        listening.spawn(accept(Arc::clone(&listener), streams, inputs.clone()));
+        for (first, listener) in (0..).zip(listeners.values()) {
+            // Names that no other listener gives.
+            let names = (first..ConnId::OUTGOING).step_by(listeners.len()).map(ConnId);
+            listening.spawn(accept(Arc::clone(listener), names, streams.clone(), inputs.clone()));
+        }
         Self {
-            transport,
-            listener,
+            listeners,
             inputs,
             hellos: BTreeMap::new(),
             targeted,
@@ -126,7 +133,7 @@ impl LdpIo {
     }
 
     /// Reads from a connection that was accepted, from now on.
-    fn adopt(&mut self, conn: ConnId, remote: Ipv4Addr) -> bool {
+    fn adopt(&mut self, conn: ConnId, remote: IpAddr) -> bool {
         let Some((_, stream)) = self.accepted.try_recv().ok().filter(|(name, _)| *name == conn) else {
             return false;
         };
@@ -139,17 +146,21 @@ impl LdpIo {
         true
     }
 
-    fn send_hello(&self, interface: InterfaceId, octets: &[u8]) {
-        if let Some(hello) = self.hellos.get(&interface) {
-            Self::send_datagram(&hello.socket, GROUP, octets);
+    fn send_hello(&self, interface: InterfaceId, family: AddressFamily, octets: &[u8]) {
+        let to = match family {
+            AddressFamily::Ipv4 => SocketAddr::from((GROUP, PORT)),
+            AddressFamily::Ipv6 => SocketAddrV6::new(GROUP_V6, PORT, 0, interface.0).into(),
+        };
+        if let Some(hello) = self.hellos.get(&(interface, family)) {
+            Self::send_datagram(&hello.socket, to, octets);
         }
     }
 
-    fn send_datagram(socket: &UdpSocket, to: Ipv4Addr, octets: &[u8]) {
+    fn send_datagram(socket: &UdpSocket, to: SocketAddr, octets: &[u8]) {
         // Not by `try_send_to`: a socket that was just opened is not ready in the runtime's eyes, and the first Hello, which
         // a session waits for, would be lost. One that cannot be sent is like one that is lost: the next follows soon.
         let socket = socket2::SockRef::from(socket);
-        if let Err(error) = socket.send_to(octets, &SocketAddr::from((to, PORT)).into()) {
+        if let Err(error) = socket.send_to(octets, &to.into()) {
             tracing::debug!("a Hello to {to} could not be sent: {error}");
         }
     }
@@ -164,27 +175,33 @@ impl LdpIo {
 
 impl LdpTransport for LdpIo {
     fn open_interface(&mut self, interface: InterfaceId, device: &str) -> io::Result<()> {
-        if self.hellos.contains_key(&interface) {
-            return Ok(());
+        for &family in self.listeners.keys() {
+            if self.hellos.contains_key(&(interface, family)) {
+                continue;
+            }
+            let socket = Arc::new(ldp_socket::hellos(interface, device, family)?);
+            let link = move |source, octets| LdpInput::Datagram(interface, source, octets);
+            let reader = self.listening.spawn(receive(Arc::clone(&socket), link, self.inputs.clone()));
+            self.hellos.insert((interface, family), HelloSocket { socket, reader });
         }
-        let socket = Arc::new(ldp_socket::hellos(interface, device)?);
-        let link = move |source, octets| LdpInput::Datagram(interface, source, octets);
-        let reader = self.listening.spawn(receive(Arc::clone(&socket), link, self.inputs.clone()));
-        self.hellos.insert(interface, HelloSocket { socket, reader });
         Ok(())
     }
 
     fn close_interface(&mut self, interface: InterfaceId) {
-        if let Some(hello) = self.hellos.remove(&interface) {
-            hello.reader.abort();
+        for family in self.listeners.keys() {
+            if let Some(hello) = self.hellos.remove(&(interface, *family)) {
+                hello.reader.abort();
+            }
         }
     }
 
     fn concerns(&mut self, input: &LdpInput) -> bool {
         match input {
-            LdpInput::Datagram(interface, ..) => self.hellos.contains_key(interface),
+            LdpInput::Datagram(interface, source, _) => {
+                self.hellos.contains_key(&(*interface, AddressFamily::of_address(source.ip())))
+            }
             LdpInput::Targeted(..) => true,
-            LdpInput::Accepted(conn, remote) => self.adopt(*conn, *remote.ip()),
+            LdpInput::Accepted(conn, remote) => self.adopt(*conn, remote.ip()),
             LdpInput::Connected(conn) => {
                 let connection = self.connections.get_mut(conn);
                 connection.map(|connection| connection.established = true).is_some()
@@ -196,18 +213,22 @@ impl LdpTransport for LdpIo {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::SendHello { interface, octets } => self.send_hello(interface, &octets),
-            Action::SendTargetedHello { to, octets } => Self::send_datagram(&self.targeted, to, &octets),
+            Action::SendHello { interface, family, octets } => self.send_hello(interface, family, &octets),
+            Action::SendTargetedHello { to, octets } => {
+                if let Some(socket) = &self.targeted {
+                    Self::send_datagram(socket, SocketAddr::from((to, PORT)), &octets);
+                }
+            }
             Action::Connect { conn, local, remote, password } => {
                 let (commands, receiver) = mpsc::unbounded_channel();
-                debug_assert_eq!(local, self.transport);
                 let ends = (local, remote, password);
                 let task = self.conversations.spawn(connect(ends, conn, receiver, self.inputs.clone()));
                 self.connections.insert(conn, Connection { commands, task, established: false });
             }
             Action::Sign { remote, password } => {
                 self.unsigned.remove(&remote);
-                if let Err(error) = ldp_socket::sign(&*self.listener, remote, password.as_ref()) {
+                let Some(listener) = self.listeners.get(&AddressFamily::of_address(remote)) else { return };
+                if let Err(error) = ldp_socket::sign(&**listener, remote, password.as_ref()) {
                     tracing::error!(
                         "LDP connections with {remote} cannot be signed, and none is accepted: {error}"
                     );
@@ -240,13 +261,13 @@ impl LdpTransport for LdpIo {
 
 async fn accept(
     listener: Arc<TcpListener>,
+    mut names: impl Iterator<Item = ConnId>,
     streams: mpsc::Sender<(ConnId, TcpStream)>,
     inputs: mpsc::Sender<Input>,
 ) {
-    let mut names = (0..ConnId::OUTGOING).map(ConnId);
     loop {
         match listener.accept().await {
-            Ok((stream, SocketAddr::V4(remote))) => {
+            Ok((stream, remote)) => {
                 let Some(conn) = names.next() else { return };
                 if streams.send((conn, stream)).await.is_err() {
                     return;
@@ -255,7 +276,6 @@ async fn accept(
                     return;
                 }
             }
-            Ok(_) => {}
             // Out of descriptors, or the peer gave up meanwhile: neither ends the listener.
             Err(error) => {
                 tracing::warn!("an LDP connection could not be accepted: {error}");
@@ -267,19 +287,18 @@ async fn accept(
 
 async fn receive(
     socket: Arc<UdpSocket>,
-    came: impl Fn(SocketAddrV4, Vec<u8>) -> LdpInput,
+    came: impl Fn(SocketAddr, Vec<u8>) -> LdpInput,
     inputs: mpsc::Sender<Input>,
 ) {
     let mut buffer = [0; DATAGRAM];
     loop {
         match socket.recv_from(&mut buffer).await {
-            Ok((len, SocketAddr::V4(source))) => {
+            Ok((len, source)) => {
                 let octets = buffer.get(..len).unwrap_or_default().to_vec();
                 if inputs.send(Input::Ldp(came(source, octets))).await.is_err() {
                     return;
                 }
             }
-            Ok(_) => {}
             Err(error) => {
                 tracing::debug!("no Hello could be received: {error}");
                 let _ = timeout(Duration::from_millis(100), inputs.closed()).await;
@@ -289,19 +308,18 @@ async fn receive(
 }
 
 async fn connect(
-    (local, remote, password): (Ipv4Addr, SocketAddrV4, Option<Password>),
+    (local, remote, password): (IpAddr, SocketAddr, Option<Password>),
     conn: ConnId,
     commands: UnboundedReceiver<Command>,
     inputs: mpsc::Sender<Input>,
 ) {
     let attempt = async {
-        let socket = TcpSocket::new_v4()?;
-        ldp_socket::session_options(&socket)?;
+        let socket = ldp_socket::stream(AddressFamily::of_address(local))?;
         socket.bind(SocketAddr::from((local, 0)))?;
         if password.is_some() {
-            ldp_socket::sign(&socket, *remote.ip(), password.as_ref())?;
+            ldp_socket::sign(&socket, remote.ip(), password.as_ref())?;
         }
-        socket.connect(SocketAddr::V4(remote)).await
+        socket.connect(remote).await
     };
     match timeout(CONNECT_TIME, attempt).await {
         Ok(Ok(stream)) => {

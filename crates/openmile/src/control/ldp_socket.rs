@@ -1,12 +1,13 @@
 //! How LDP's sockets are made, and what it means when one cannot be.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
 
-use ldp::{InterfaceId, Password};
+use ldp::{AddressFamily, InterfaceId, Password, Transport};
 use rustix::net::sockopt;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 use super::error::StartError;
@@ -15,74 +16,152 @@ use super::error::StartError;
 pub(crate) const PORT: u16 = 646;
 /// All routers on this subnet (RFC 5036 §2.4.1).
 pub(crate) const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 2);
+/// All routers on this link (RFC 7552 §5.1).
+pub(crate) const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Precedence "internetwork control" (RFC 4594 §3.1): the backbone's routers must not lose each other under load.
 const CS6: u8 = 48 << 2;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// The sockets at the transport address.
+/// The sockets at the transport addresses.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     /// For the connections of sessions.
-    pub(crate) sessions: TcpListener,
-    /// For targeted Hellos.
-    pub(crate) targeted: UdpSocket,
+    pub(crate) sessions: BTreeMap<AddressFamily, TcpListener>,
+    /// For targeted Hellos; they go over IPv4 only.
+    pub(crate) targeted: Option<UdpSocket>,
 }
 
-/// Takes LDP's ports at the transport address. To be called before Hello sockets are made: it also finds out whether UDP's
+/// Takes LDP's ports at the transport addresses. To be called before Hello sockets are made: it also finds out whether UDP's
 /// port is free everywhere.
-pub(crate) fn listen(transport: Ipv4Addr) -> Result<Listeners, StartError> {
+pub(crate) fn listen(transport: Transport) -> Result<Listeners, StartError> {
+    let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+    let addresses = families.into_iter().filter_map(|family| Some((family, transport.of(family)?)));
+    let sessions = addresses.map(|(family, address)| Ok((family, sessions(family, address)?)));
+    let sessions = sessions.collect::<Result<_, StartError>>()?;
+    let targeted = |address: Ipv4Addr| {
+        targeted_hellos(address).map_err(|error| StartError::ldp_port(address.into(), error))
+    };
+    Ok(Listeners { sessions, targeted: transport.ipv4.map(targeted).transpose()? })
+}
+
+fn sessions(family: AddressFamily, transport: IpAddr) -> Result<TcpListener, StartError> {
     let cannot = |error| StartError::ldp_port(transport, error);
     // No device: it collides with whoever has the port anywhere, be it on one device only.
-    std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT)).map_err(cannot)?;
+    udp(family).and_then(|socket| socket.bind(&anywhere(family).into())).map_err(cannot)?;
     let make = || {
-        let socket = TcpSocket::new_v4()?;
+        let socket = stream(family)?;
         socket.set_reuseaddr(true)?;
-        session_options(&socket)?;
         socket.bind(SocketAddr::from((transport, PORT)))?;
         socket.listen(BACKLOG)
     };
-    Ok(Listeners { sessions: make().map_err(cannot)?, targeted: targeted_hellos(transport).map_err(cannot)? })
+    make().map_err(cannot)
 }
 
 /// A socket for targeted Hellos: from and to the transport address.
 fn targeted_hellos(transport: Ipv4Addr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+    let socket = udp(AddressFamily::Ipv4)?;
     socket.bind(&SocketAddr::from((transport, PORT)).into())?;
     session_options(&socket)?;
     UdpSocket::from_std(socket.into())
 }
 
-/// A socket for link Hellos on one device. It is bound to their group, so that nothing else comes by it: what is sent to the
-/// node itself is a targeted Hello or nothing.
-pub(crate) fn hellos(interface: InterfaceId, device: &str) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+fn udp(family: AddressFamily) -> io::Result<Socket> {
+    let kind = Type::DGRAM.nonblocking().cloexec();
+    match family {
+        AddressFamily::Ipv4 => Socket::new(Domain::IPV4, kind, Some(Protocol::UDP)),
+        AddressFamily::Ipv6 => {
+            let socket = Socket::new(Domain::IPV6, kind, Some(Protocol::UDP))?;
+            socket.set_only_v6(true)?;
+            Ok(socket)
+        }
+    }
+}
+
+fn anywhere(family: AddressFamily) -> SocketAddr {
+    match family {
+        AddressFamily::Ipv4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
+        AddressFamily::Ipv6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)),
+    }
+}
+
+/// A socket for link Hellos of this address family on one device. It is bound to their group, so that nothing else comes by
+/// it: what is sent to the node itself is a targeted Hello or nothing.
+pub(crate) fn hellos(interface: InterfaceId, device: &str, family: AddressFamily) -> io::Result<UdpSocket> {
+    let socket = udp(family)?;
     socket.bind_device(Some(device.as_bytes()))?;
-    socket.bind(&SocketAddr::from((GROUP, PORT)).into())?;
-    socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Index(interface.0))?;
-    socket.set_multicast_ttl_v4(1)?;
-    socket.set_multicast_loop_v4(false)?;
-    sockopt::set_ip_tos(&socket, CS6)?;
+    match family {
+        AddressFamily::Ipv4 => {
+            socket.bind(&SocketAddr::from((GROUP, PORT)).into())?;
+            socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Index(interface.0))?;
+            socket.set_multicast_ttl_v4(1)?;
+            socket.set_multicast_loop_v4(false)?;
+            sockopt::set_ip_tos(&socket, CS6)?;
+        }
+        AddressFamily::Ipv6 => {
+            socket.attach_filter(&FROM_THE_LINK)?;
+            socket.bind(&SocketAddrV6::new(GROUP_V6, PORT, 0, interface.0).into())?;
+            socket.join_multicast_v6(&GROUP_V6, interface.0)?;
+            socket.set_multicast_hops_v6(255)?;
+            socket.set_multicast_loop_v6(false)?;
+            sockopt::set_ipv6_tclass(&socket, CS6.into())?;
+        }
+    }
     UdpSocket::from_std(socket.into())
 }
 
-/// What every socket of a session has: TTL 255, which those peers want that verify it (RFC 6720 §3).
-pub(crate) fn session_options(socket: impl AsFd) -> io::Result<()> {
+/// The hop limit is 255 (RFC 7552 §5.1: "before any LDP-specific processing"): what a router has forwarded is dropped by the
+/// kernel. A classic BPF program: load the octet of the IPv6 header, take all of the packet or nothing.
+const FROM_THE_LINK: [SockFilter; 4] = [
+    SockFilter::new(
+        (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16,
+        0,
+        0,
+        (libc::SKF_NET_OFF + 7) as u32,
+    ),
+    SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, 255),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+    SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+];
+
+/// What every IPv4 socket of a session has.
+fn session_options(socket: impl AsFd) -> io::Result<()> {
     sockopt::set_ip_ttl(&socket, 255)?;
     sockopt::set_ip_tos(&socket, CS6)?;
     Ok(())
 }
 
+/// A socket of a session. Each has TTL 255, which those peers want that verify it (RFC 6720 §3, RFC 7552 §9).
+pub(crate) fn stream(family: AddressFamily) -> io::Result<TcpSocket> {
+    match family {
+        AddressFamily::Ipv4 => {
+            let socket = TcpSocket::new_v4()?;
+            session_options(&socket)?;
+            Ok(socket)
+        }
+        AddressFamily::Ipv6 => {
+            let socket = TcpSocket::new_v6()?;
+            sockopt::set_ipv6_unicast_hops(&socket, Some(255))?;
+            sockopt::set_ipv6_tclass(&socket, CS6.into())?;
+            Ok(socket)
+        }
+    }
+}
+
 /// Receives nothing any more that has come through a router (RFC 6720 §2.2), or whatever comes.
-#[expect(unsafe_code, reason = "no crate offers IP_MINTTL")]
+#[expect(unsafe_code, reason = "no crate offers IP_MINTTL and IPV6_MINHOPCOUNT")]
 pub(crate) fn set_gtsm(stream: &TcpStream, required: bool) -> io::Result<()> {
+    let (level, option) = match stream.local_addr()? {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
+    };
     let ttl: libc::c_int = if required { 255 } else { 0 };
     // SAFETY: the descriptor is open for as long as `stream` is borrowed; the value is an int that outlives the call.
     let done = unsafe {
         libc::setsockopt(
             stream.as_fd().as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_MINTTL,
+            level,
+            option,
             (&raw const ttl).cast(),
             size_of_val(&ttl) as libc::socklen_t,
         )
@@ -104,20 +183,36 @@ struct TcpMd5Sig {
 /// Signs what goes to and comes from this address (RFC 2385), or not any more: what is not signed so is dropped by the
 /// kernel.
 #[expect(unsafe_code, reason = "no crate offers TCP_MD5SIG")]
-pub(crate) fn sign(socket: &impl AsFd, remote: Ipv4Addr, password: Option<&Password>) -> io::Result<()> {
+pub(crate) fn sign(socket: &impl AsFd, remote: IpAddr, password: Option<&Password>) -> io::Result<()> {
     // SAFETY: zero is a value of each of its fields.
     let mut option: TcpMd5Sig = unsafe { std::mem::zeroed() };
     let octets = password.map_or(&[][..], Password::octets);
     option.key_len = octets.len() as u16;
     option.key.iter_mut().zip(octets).for_each(|(place, octet)| *place = *octet);
-    let address = libc::sockaddr_in {
-        sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: 0,
-        sin_addr: libc::in_addr { s_addr: u32::from(remote).to_be() },
-        sin_zero: [0; 8],
-    };
-    // SAFETY: a `sockaddr_storage` holds any address and is aligned for it.
-    unsafe { (&raw mut option.address).cast::<libc::sockaddr_in>().write(address) };
+    let place = &raw mut option.address;
+    match remote {
+        IpAddr::V4(remote) => {
+            let address = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: 0,
+                sin_addr: libc::in_addr { s_addr: u32::from(remote).to_be() },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: a `sockaddr_storage` holds any address and is aligned for it.
+            unsafe { place.cast::<libc::sockaddr_in>().write(address) };
+        }
+        IpAddr::V6(remote) => {
+            let address = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: 0,
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: remote.octets() },
+                sin6_scope_id: 0,
+            };
+            // SAFETY: as above.
+            unsafe { place.cast::<libc::sockaddr_in6>().write(address) };
+        }
+    }
     // SAFETY: the descriptor is open for as long as `socket` is borrowed; the value outlives the call.
     let done = unsafe {
         libc::setsockopt(

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use api::{FecOperation, FecState};
 use contract::{
@@ -25,7 +25,7 @@ pub(crate) struct KernelView {
     /// Backbone ports that are up.
     pub(crate) interfaces: BTreeMap<PortId, Interface>,
     /// Routes to FECs' addresses.
-    pub(crate) routes: BTreeMap<Ipv4Addr, HostRoute>,
+    pub(crate) routes: BTreeMap<IpAddr, HostRoute>,
     /// Ethernet addresses of their next hops.
     pub(crate) macs: BTreeMap<NextHop, MacAddr>,
 }
@@ -136,7 +136,7 @@ pub(crate) enum Out {
     /// Nowhere.
     Nowhere,
     /// To a backbone neighbour.
-    Neighbor(Label, Ipv4Addr, Option<PortId>),
+    Neighbor(Label, IpAddr, Option<PortId>),
     /// Out of a handoff.
     Handoff(Circuit),
     /// To this node's subscribers of the ISP.
@@ -365,11 +365,7 @@ fn passing_rows(
 }
 
 fn without_next_hops(fec: Fec, state: Option<&ldp::FecState>, known: Known) -> FecState {
-    let route = match fec.0.addr() {
-        IpAddr::V4(host) => known.kernel.routes.get(&host),
-        IpAddr::V6(_) => None,
-    };
-    let Some(route) = route else { return FecState::NoRoute };
+    let Some(route) = known.kernel.routes.get(&fec.0.addr()) else { return FecState::NoRoute };
     let resolved = route.next_hops.iter().any(|hop| known.kernel.macs.contains_key(hop));
     if state.is_some_and(|state| !state.next_hops.is_empty()) {
         FecState::SharedLabel
@@ -399,7 +395,7 @@ fn nhlfe(next_hop: &LabeledNextHop, kernel: &KernelView) -> Option<Nhlfe> {
         // What is no real label does not come this far; if it did, it would carry no packet.
         push: LabelStack::new(&[next_hop.label]).ok()?,
         port: kernel.port(link)?,
-        next_hop: IpAddr::V4(next_hop.address),
+        next_hop: next_hop.address,
         mac: *kernel.macs.get(&NextHop { address: next_hop.address, link })?,
     })
 }
@@ -430,10 +426,7 @@ fn ftns(known: Known, changes: &mut Vec<Change>) {
 }
 
 fn metric(fec: Fec, known: Known) -> u32 {
-    match fec.0.addr() {
-        IpAddr::V4(host) => known.kernel.routes.get(&host).map_or(u32::MAX, |route| route.metric),
-        IpAddr::V6(_) => u32::MAX,
-    }
+    known.kernel.routes.get(&fec.0.addr()).map_or(u32::MAX, |route| route.metric)
 }
 
 fn return_routes(known: Known, changes: &mut Vec<Change>) {

@@ -1,7 +1,6 @@
 //! The node's state, and what follows when something happens.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use api::Event;
@@ -9,7 +8,7 @@ use contract::{
     Change, Circuit, Fec, Generation, Label, PortConfig, PortId, PortKind, PortState, PuntReason, Settings,
     Tick, ToControl, ToForwarder,
 };
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use ldp::{Installation, InterfaceId, LdpId, Speaker};
 use network::{LspMtu, Network, NodeView};
 use tokio::sync::mpsc;
@@ -453,13 +452,5 @@ fn mtu(state: &PortState) -> Option<u32> {
     match state {
         PortState::Open { mtu, .. } => Some(*mtu),
         PortState::Unusable(_) => None,
-    }
-}
-
-/// The host address of an IPv4 FEC.
-pub(super) fn host(fec: Fec) -> Option<Ipv4Addr> {
-    match fec.0.addr() {
-        std::net::IpAddr::V4(host) => Some(host),
-        std::net::IpAddr::V6(_) => None,
     }
 }

@@ -12,7 +12,7 @@ use subscriber::Service;
 use super::api_server::Question;
 use super::directory::PageQuery;
 use super::lsp::{LspRow, Out};
-use super::node::{Node, host};
+use super::node::Node;
 use crate::counters::CountersFile;
 
 impl Node {
@@ -74,12 +74,12 @@ impl Node {
     }
 
     fn isp(&self, now: Tick, isp: &network::model::Isp) -> api::Isp {
-        let up = |fec| self.rows.iter().any(|row| host(row.fec) == Some(fec) && row.state == FecState::Up);
+        let up = |fec| self.rows.iter().any(|row| row.fec.0.addr() == fec && row.state == FecState::Up);
         let handoffs = isp.handoffs.iter().map(|handoff| api::IspHandoff {
             node: handoff.node.as_str().to_owned(),
             port: handoff.port.as_str().to_owned(),
             vlan: handoff.vlan,
-            fec: ipnet::Ipv4Net::from(handoff.fec).into(),
+            fec: ipnet::IpNet::from(handoff.fec),
             preference: handoff.preference.value().into(),
             up: up(handoff.fec),
             health: self.handoff_health(now, handoff),

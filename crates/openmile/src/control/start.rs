@@ -118,7 +118,7 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
             other => fits(&other.into_diagnostic()?, view.lsp_mtu)?,
         }
     }
-    let listeners = ldp_socket::listen(view.transport_address)?;
+    let listeners = ldp_socket::listen(transport(&view))?;
     let api = dir.api_socket();
     let api = api_server::bind(&api)
         .into_diagnostic()
@@ -227,7 +227,7 @@ impl Prepared {
         let (reloads, requests) = mpsc::channel(1);
         let serve = api_server::serve(self.api, inputs.clone(), reloads, events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
-        let io = LdpIo::new(self.view.transport_address, self.listeners, inputs.clone());
+        let io = LdpIo::new(self.listeners, inputs.clone());
         let Self { file, site, view, state, netlink, neighbors, labels_in_doubt, number, counters, .. } =
             self;
         let node = view.name.as_str().to_owned();
@@ -322,13 +322,22 @@ pub(crate) fn ldp_config(view: &NodeView, number: u32) -> Config {
             .map_or(defaults.targeted_hello_hold, LdpTime::duration),
         keepalive: view.ldp.keepalive.map_or(defaults.keepalive, LdpTime::duration),
         owners: owners(view),
-        transport_address: view.transport_address,
+        transport_preference: match view.ldp.transport_preference {
+            network::TransportPreference::Ipv4 => ldp::TransportPreference::Ipv4,
+            network::TransportPreference::Ipv6 => ldp::TransportPreference::Ipv6,
+        },
+        transport: transport(view),
         label_range: view.labels.first()..=view.labels.last(),
         first_label: first_label(view.labels, number),
         quarantine: view.labels.last().value() - view.labels.first().value() + 1 < MANY_LABELS,
         configuration_sequence: number,
         ..defaults
     }
+}
+
+/// Where the node's LDP sessions begin and end.
+fn transport(view: &NodeView) -> ldp::Transport {
+    ldp::Transport { ipv4: view.transport_address, ipv6: view.transport_address_v6 }
 }
 
 /// Whose FECs are, for LDP.

@@ -115,8 +115,8 @@ pub(super) async fn addresses(plan: &Plan, places: &Places) -> Result<(), Netlin
         let netlink = &places.at(node.name.as_str())?.netlink;
         let lo = netlink.link("lo").await?.index;
         netlink.assign(lo, IpNet::V4(Ipv4Net::from(node.lsr_id))).await?;
-        if node.transport_address() != node.lsr_id {
-            netlink.assign(lo, IpNet::V4(Ipv4Net::from(node.transport_address()))).await?;
+        if let Some(transport) = node.transport_address().filter(|transport| *transport != node.lsr_id) {
+            netlink.assign(lo, IpNet::V4(Ipv4Net::from(transport))).await?;
         }
     }
     for cable in &plan.cables {

@@ -194,6 +194,11 @@ impl Plan {
             let handoffs = isp.handoffs.iter().map(|handoff| handoff.fec);
             handoffs.chain(isp.headends.iter().map(|headend| headend.return_address))
         });
+        // The lab's backbone has IPv4 only.
+        let fecs = fecs.filter_map(|fec| match fec {
+            IpAddr::V4(fec) => Some(fec),
+            IpAddr::V6(_) => None,
+        });
         nodes.chain(links).chain(fecs).collect()
     }
 }

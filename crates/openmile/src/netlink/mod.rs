@@ -10,7 +10,7 @@ pub(crate) mod neighbor;
 pub(crate) mod route;
 
 use netlink_packet_core::NetlinkMessage;
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::MulticastGroup;
 
 /// Notifications of a [`Netlink`] that was opened with [`Netlink::watching`].
@@ -108,4 +108,17 @@ impl Netlink {
     pub(crate) fn handle(&self) -> &rtnetlink::Handle {
         &self.handle
     }
+}
+
+/// The family of an address, as the kernel's messages have it.
+pub(crate) const fn family_of(address: std::net::IpAddr) -> AddressFamily {
+    match address {
+        std::net::IpAddr::V4(_) => AddressFamily::Inet,
+        std::net::IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+/// The prefix length of one host.
+pub(crate) const fn host_length(address: std::net::IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }

@@ -3,19 +3,21 @@
 //! MPLS frames neither start nor refresh the kernel's resolution, nor would anybody notice by them that a neighbour is
 //! gone. So the kernel is made to ask the neighbour, again and again ([`ask`]).
 
+use std::net::IpAddr;
+
 use futures_util::StreamExt;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::Error;
 use wire::MacAddr;
 
 use super::route::NextHop;
-use super::{LinkIndex, Netlink, NetlinkError};
+use super::{LinkIndex, Netlink, NetlinkError, family_of};
 
 /// What the kernel says of a neighbour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,10 +46,9 @@ pub(crate) async fn ask(netlink: &Netlink, neighbor: NextHop, resolved: bool) ->
     }
 }
 
-/// All IPv4 neighbours that the kernel knows.
+/// All neighbours that the kernel knows.
 pub(crate) async fn all(netlink: &Netlink) -> Result<Vec<Resolution>, NetlinkError> {
-    let mut answers =
-        std::pin::pin!(netlink.handle().neighbours().get().set_address_family(AddressFamily::Inet).execute());
+    let mut answers = std::pin::pin!(netlink.handle().neighbours().get().execute());
     let mut found = Vec::new();
     while let Some(message) = answers.next().await {
         let message = message.map_err(|error| NetlinkError::of("the neighbours", error))?;
@@ -59,7 +60,8 @@ pub(crate) async fn all(netlink: &Netlink) -> Result<Vec<Resolution>, NetlinkErr
 /// What a notification says; `gone` for one that an entry was removed.
 pub(crate) fn resolution(message: &NeighbourMessage, gone: bool) -> Option<Resolution> {
     let address = message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(*address),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
         _ => None,
     })?;
     let mac = message.attributes.iter().find_map(|attribute| match attribute {
@@ -86,7 +88,7 @@ fn is_valid(state: NeighbourState) -> bool {
 
 fn entry(neighbor: NextHop) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();
-    message.header.family = AddressFamily::Inet;
+    message.header.family = family_of(neighbor.address);
     message.header.ifindex = neighbor.link.0;
     message.attributes.push(NeighbourAttribute::Destination(neighbor.address.into()));
     message
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_address_counts_only_while_the_kernel_would_send_to_it() {
-        let neighbor = NextHop { address: Ipv4Addr::new(10, 0, 0, 1), link: LinkIndex(7) };
+        let neighbor = NextHop { address: Ipv4Addr::new(10, 0, 0, 1).into(), link: LinkIndex(7) };
         let mac = MacAddr([2, 0, 0, 0, 0, 1]);
         let with = |state, octets: &[u8]| {
             let mut message = entry(neighbor);

@@ -1,7 +1,7 @@
 //! What is between nodes: cables that carry frames and Hellos, and TCP connections.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ldp::{Action, ConnId, InterfaceId};
@@ -33,9 +33,9 @@ impl World {
     /// Does what a speaker asks for.
     pub(super) fn act(&mut self, node: usize, action: Action) {
         match action {
-            Action::SendHello { interface, octets } => self.send_hello(node, interface, octets),
+            Action::SendHello { interface, octets, .. } => self.send_hello(node, interface, octets),
             Action::Connect { conn, remote, .. } => {
-                self.later(LATENCY, What::Connect { from: (node, conn), remote: *remote.ip() });
+                self.later(LATENCY, What::Connect { from: (node, conn), remote: remote.ip() });
             }
             Action::SendTargetedHello { to, octets } => self.send_targeted_hello(node, to, octets),
             Action::RequireGtsm { .. } | Action::WaiveGtsm { .. } | Action::Sign { .. } => {}
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    pub(super) fn connect(&mut self, from: End, remote: Ipv4Addr) {
+    pub(super) fn connect(&mut self, from: End, remote: IpAddr) {
         let to = (0..=self.members.len()).find(|&node| lsr_id(node) == remote);
         let listens = |node: usize| match self.members.get(node) {
             Some(member) => member.control.is_some(),
@@ -123,7 +123,7 @@ impl World {
         if to == self.members.len() {
             self.stranger_accepts(other);
         } else {
-            let remote = SocketAddrV4::new(lsr_id(from.0), 40_000);
+            let remote = SocketAddr::from((lsr_id(from.0), 40_000));
             self.control_hears(to, None, Input::Ldp(LdpInput::Accepted(other.1, remote)));
         }
         if from.0 == self.members.len() {

@@ -2,7 +2,7 @@
 //! where nodes are that began with it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use network::NodeView;
@@ -61,11 +61,7 @@ impl World {
 
     /// A node goes by this view from now on: what its kernel is told and asked.
     pub(super) fn goes_by(&mut self, node: usize, view: &NodeView) {
-        let own = view.own_fecs().into_iter().filter_map(|fec| match fec.0.addr() {
-            IpAddr::V4(host) => Some(host),
-            IpAddr::V6(_) => None,
-        });
-        let loopback: BTreeSet<Ipv4Addr> = own.collect();
+        let loopback: BTreeSet<IpAddr> = view.own_fecs().into_iter().map(|fec| fec.0.addr()).collect();
         let ports = self.plan.nodes[node].ports.iter();
         let port_ids = ports.map(|(name, _)| Some(view.port(name)?.0)).collect();
         let member = &mut self.members[node];

@@ -1,7 +1,7 @@
 //! Stands for the IGP and the nodes' kernels: shortest paths over cables that are up, each node at its own time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use contract::{MacAddr, PortId};
@@ -17,7 +17,7 @@ use crate::netlink::route::{HostRoute, NextHop};
 #[derive(Debug, Default)]
 pub(super) struct Told {
     interfaces: BTreeMap<PortId, Interface>,
-    routes: BTreeMap<Ipv4Addr, HostRoute>,
+    routes: BTreeMap<IpAddr, HostRoute>,
     macs: BTreeMap<NextHop, MacAddr>,
 }
 
@@ -101,16 +101,16 @@ impl World {
     fn kernel_tables(
         &self,
         node: usize,
-    ) -> (BTreeMap<PortId, Interface>, BTreeMap<Ipv4Addr, HostRoute>, BTreeMap<NextHop, MacAddr>) {
+    ) -> (BTreeMap<PortId, Interface>, BTreeMap<IpAddr, HostRoute>, BTreeMap<NextHop, MacAddr>) {
         let mut interfaces = BTreeMap::new();
         for port in 0..self.plan.nodes[node].ports.len() {
             let address = self.port_address(node, port).filter(|_| self.carrier(node, port));
             if let (Some(address), Some(id)) = (address, self.members[node].port_ids[port]) {
                 let link = LinkIndex(port as u32 + 1);
-                interfaces.insert(id, Interface { link, addresses: vec![address] });
+                interfaces.insert(id, Interface { link, addresses: vec![address.into()] });
             }
         }
-        let mut owners = BTreeMap::<Ipv4Addr, BTreeSet<usize>>::new();
+        let mut owners = BTreeMap::<IpAddr, BTreeSet<usize>>::new();
         for (number, member) in self.members.iter().enumerate() {
             for &address in &member.loopback {
                 owners.entry(address).or_default().insert(number);
@@ -131,7 +131,7 @@ impl World {
                     if distance[to].is_some_and(|distance| distance < here)
                         && let Some(address) = self.port_address(to, there)
                     {
-                        let hop = NextHop { address, link: LinkIndex(port as u32 + 1) };
+                        let hop = NextHop { address: address.into(), link: LinkIndex(port as u32 + 1) };
                         next_hops.push((hop, MacAddr(port_mac(to, there))));
                     }
                 }
@@ -143,10 +143,11 @@ impl World {
         (interfaces, routes, macs)
     }
 
-    fn by_stranger(&self, node: usize, address: Ipv4Addr) -> Option<(NextHop, MacAddr)> {
+    fn by_stranger(&self, node: usize, address: IpAddr) -> Option<(NextHop, MacAddr)> {
         let stranger = self.stranger.as_ref().filter(|stranger| stranger.node == node)?;
         let port = *self.plan.ports_behind(node, Behind::Stranger).first()?;
-        let hop = NextHop { address: cable_address(STRANGER_CABLE, 1), link: LinkIndex(port as u32 + 1) };
-        stranger.routed.contains(&address).then_some((hop, MacAddr(stranger::MAC)))
+        let hop =
+            NextHop { address: cable_address(STRANGER_CABLE, 1).into(), link: LinkIndex(port as u32 + 1) };
+        stranger.routed.iter().any(|routed| *routed == address).then_some((hop, MacAddr(stranger::MAC)))
     }
 }

@@ -108,7 +108,7 @@ impl World {
                 stranger.conns += 1;
                 let from = (number, ConnId(ConnId::OUTGOING | stranger.conns));
                 let remote = lsr_id(node);
-                self.later(Duration::from_millis(20), What::Connect { from, remote });
+                self.later(Duration::from_millis(20), What::Connect { from, remote: remote.into() });
             }
         }
     }

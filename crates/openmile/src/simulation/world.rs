@@ -1,7 +1,7 @@
 //! All nodes, what is between them, and virtual time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use contract::{PortId, Tick, ToControl, ToForwarder};
@@ -40,7 +40,7 @@ pub(super) struct Member {
     /// Which of the network files it has.
     pub(super) file: usize,
     /// Addresses on its loopback device.
-    pub(super) loopback: BTreeSet<Ipv4Addr>,
+    pub(super) loopback: BTreeSet<IpAddr>,
     /// What the kernel has told control.
     pub(super) told: Told,
     /// When the last message each way arrives: they stay in order.
@@ -50,7 +50,7 @@ pub(super) struct Member {
     /// The numbers that its ports have and had.
     pub(super) numbers: PortNumbers,
     /// Addresses that control wants to know the routes to.
-    pub(super) hosts: BTreeSet<Ipv4Addr>,
+    pub(super) hosts: BTreeSet<IpAddr>,
     /// When control last met a forwarder, or its network file changed.
     pub(super) replayed: Tick,
     /// Where its directory is, if not in a file.
@@ -104,7 +104,7 @@ pub(super) enum What {
     },
     Connect {
         from: End,
-        remote: Ipv4Addr,
+        remote: IpAddr,
     },
     Read {
         end: End,
@@ -364,11 +364,11 @@ impl World {
             }
             What::Converge { node } => self.converge(node),
             What::Datagram { node, interface, source, octets } => {
-                let source = std::net::SocketAddrV4::new(source, 646);
+                let source = std::net::SocketAddr::from((source, 646));
                 self.control_hears(node, None, Input::Ldp(LdpInput::Datagram(interface, source, octets)));
             }
             What::TargetedDatagram { node, source, octets } => {
-                let source = std::net::SocketAddrV4::new(source, 646);
+                let source = std::net::SocketAddr::from((source, 646));
                 self.control_hears(node, None, Input::Ldp(LdpInput::Targeted(source, octets)));
             }
             What::Connect { from, remote } => self.connect(from, remote),

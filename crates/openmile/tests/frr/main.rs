@@ -1,6 +1,7 @@
 //! FRR's ldpd as a neighbour of a real node: a session that lasts, and labels both ways.
 #![allow(missing_docs, reason = "a test")]
 
+mod ipv6;
 mod null_labels;
 mod place;
 mod policy;

@@ -53,6 +53,14 @@ impl AddressFamily {
         }
     }
 
+    /// The family of an address.
+    pub const fn of_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
     /// The family of a prefix.
     pub const fn of(prefix: &IpNet) -> Self {
         match prefix {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::message::missing;
 use super::tlv::{self, Tlvs, Value, keep_first};
-use super::{DecodeError, StatusCode};
+use super::{AddressFamily, DecodeError, StatusCode};
 
 const TARGETED: u16 = 0x8000;
 const REQUEST_TARGETED: u16 = 0x4000;
@@ -42,6 +42,15 @@ pub enum TransportPreference {
     Ipv4,
     /// IPv6, the RFC's default.
     Ipv6,
+}
+
+impl From<TransportPreference> for AddressFamily {
+    fn from(preference: TransportPreference) -> Self {
+        match preference {
+            TransportPreference::Ipv4 => Self::Ipv4,
+            TransportPreference::Ipv6 => Self::Ipv6,
+        }
+    }
 }
 
 impl TransportPreference {

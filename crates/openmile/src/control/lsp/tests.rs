@@ -2,6 +2,8 @@ use contract::Asn;
 use ldp::InterfaceId;
 use network::Network;
 
+use std::net::Ipv4Addr;
+
 use super::*;
 
 const ALPHA: Asn = Asn(64501);
@@ -27,7 +29,7 @@ impl World {
         let view = Network::parse("lab.toml", text).unwrap().node(node).unwrap();
         let mut kernel = KernelView::default();
         for (number, (port, _)) in (10..).zip(view.ports_of(contract::PortKind::Backbone)) {
-            let addresses = vec![Ipv4Addr::new(10, 0, number, 1)];
+            let addresses = vec![IpAddr::from([10, 0, number, 1])];
             kernel.interfaces.insert(port, Interface { link: LinkIndex(number.into()), addresses });
         }
         let (ldp, handoffs, held) = Default::default();
@@ -38,20 +40,20 @@ impl World {
     /// A route to a FEC by these links, each with a next hop whose Ethernet address is known.
     fn route(&mut self, fec: Fec, links: &[u8], metric: u32) {
         let hops = links.iter().map(|&link| {
-            let hop = NextHop { address: Ipv4Addr::new(10, 0, link, 2), link: LinkIndex(link.into()) };
+            let hop = NextHop { address: IpAddr::from([10, 0, link, 2]), link: LinkIndex(link.into()) };
             self.kernel.macs.insert(hop, MacAddr([2, 0, 0, 0, 0, link]));
             hop
         });
         let next_hops = hops.collect();
         let IpAddr::V4(host) = fec.0.addr() else { panic!("{fec}") };
-        self.kernel.routes.insert(host, HostRoute { next_hops, metric });
+        self.kernel.routes.insert(host.into(), HostRoute { next_hops, metric });
     }
 
     /// LDP has these labels of the next hops behind these links.
     fn labels(&mut self, fec: Fec, in_label: Option<u32>, hops: &[(u8, u32)]) {
         let next_hops = hops.iter().map(|&(link, out)| LabeledNextHop {
             interface: InterfaceId(link.into()),
-            address: Ipv4Addr::new(10, 0, link, 2),
+            address: IpAddr::from([10, 0, link, 2]),
             peer: LdpId::platform(TRANSIT),
             label: label(out),
         });

@@ -28,7 +28,7 @@ impl Node {
                     .into_iter()
                     .map(|hop| ldp::NextHop { interface: InterfaceId(hop.link.0), address: hop.address })
                     .collect();
-                self.speaker.handle_route(now, Ipv4Net::from(host), &hops);
+                self.speaker.handle_route(now, IpNet::from(host), &hops);
                 match route {
                     Some(route) => self.kernel.routes.insert(host, route),
                     None => self.kernel.routes.remove(&host),

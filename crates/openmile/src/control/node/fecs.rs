@@ -66,6 +66,11 @@ impl Node {
                  answered (see `targeted` in [[node.ldp_neighbor]])",
                 peer.lsr_id
             )),
+            Said::Incompatible { peer, status } => self.events.alarm(format!(
+                "no LDP session with {}: {status}; both ends must have one transport preference, and say it if they speak \
+                 LDP over IPv4 and IPv6",
+                peer.lsr_id
+            )),
             Said::SessionUp { peer } => {
                 tracing::info!("LDP session with {} is up", peer.lsr_id);
                 self.events.tell(Event::Session { peer: peer.lsr_id, up: true, reason: None });

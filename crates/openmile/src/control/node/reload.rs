@@ -104,7 +104,7 @@ impl Node {
         let hosts = Interest::of(new).hosts;
         let gone: Vec<_> = Interest::of(&self.view).hosts.difference(&hosts).copied().collect();
         for host in gone {
-            self.speaker.handle_route(now, Ipv4Net::from(host), &[]);
+            self.speaker.handle_route(now, IpNet::from(host), &[]);
             self.kernel.routes.remove(&host);
         }
         let own = new.own_fecs();

@@ -1,7 +1,7 @@
 //! Shortest paths between the nodes, as an IGP would find them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use network::Network;
 
@@ -33,11 +33,17 @@ fn addresses(network: &Network) -> BTreeMap<Ipv4Addr, BTreeSet<String>> {
     let mut add = |address, node: &str| _ = owners.entry(address).or_default().insert(node.to_owned());
     for node in network.nodes() {
         add(node.lsr_id, node.name.as_str());
-        add(node.transport_address(), node.name.as_str());
+        node.transport_address().into_iter().for_each(|transport| add(transport, node.name.as_str()));
     }
     for isp in network.isps() {
-        isp.handoffs.iter().for_each(|handoff| add(handoff.fec, handoff.node.as_str()));
-        isp.headends.iter().for_each(|headend| add(headend.return_address, headend.node.as_str()));
+        let handoffs = isp.handoffs.iter().map(|handoff| (handoff.fec, &handoff.node));
+        let headends = isp.headends.iter().map(|headend| (headend.return_address, &headend.node));
+        for (address, node) in handoffs.chain(headends) {
+            // The lab's backbone has IPv4 only.
+            if let IpAddr::V4(address) = address {
+                add(address, node.as_str());
+            }
+        }
     }
     owners
 }
