@@ -155,7 +155,7 @@ impl Node {
             let mac = self.kernel.macs.get(hop).copied();
             api::Neighbor {
                 kind: NeighborKind::Backbone,
-                address: hop.address.into(),
+                address: hop.address,
                 via: self.kernel.port(hop.link).map(|port| self.port_name(port)).into_iter().collect(),
                 mac,
                 state: if mac.is_some() { "reachable" } else { "incomplete" }.to_owned(),
@@ -196,7 +196,7 @@ impl Node {
                     peer,
                     kind,
                     port,
-                    source: adjacency.source.into(),
+                    source: adjacency.source,
                     left: adjacency.left.map(|left| left.as_secs()),
                     hold: adjacency.hold.map(|hold| hold.as_secs()),
                 }
