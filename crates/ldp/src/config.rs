@@ -49,9 +49,9 @@ pub struct Config {
     /// The forwarder had these labels, and what they stood for is not so any more: nobody gets them while peers may still
     /// send packets by them.
     pub dead_labels: Vec<(Fec, Label)>,
-    /// Whether there may have been other labels than those two lists have, in a range that is too small to begin where
-    /// they are not: none is given out while peers may still send packets by them.
-    pub quarantine: bool,
+    /// How long none is given out: there may have been other labels than those two lists have, by which peers may still
+    /// send packets, and the range is too small to begin where they are not.
+    pub quarantine: Duration,
     /// Whether forwarding state survived (the forwarder had entries): peers are told a Recovery Time (RFC 3478 §2), and
     /// [`crate::Event::RecoveryOver`] follows.
     pub restarting: bool,
@@ -126,7 +126,7 @@ impl Config {
             recovery: Duration::from_secs(60),
             allocations: Vec::new(),
             dead_labels: Vec::new(),
-            quarantine: false,
+            quarantine: Duration::ZERO,
             restarting: false,
             capabilities: Capability::ALL.into(),
             max_pdu_length: DEFAULT_MAX_PDU_LENGTH,

@@ -69,7 +69,7 @@ fn dead_labels_are_given_to_nobody_before_peers_have_forgotten_them() {
 
 #[test]
 fn where_labels_are_few_and_not_known_nobody_gets_any_before_peers_have_forgotten_them() {
-    nobody_gets_a_label_before_all_have_forgotten(|config| config.quarantine = true);
+    nobody_gets_a_label_before_all_have_forgotten(|config| config.quarantine = config.forgetting());
 }
 
 fn nobody_gets_a_label_before_all_have_forgotten(config: impl FnOnce(&mut Config)) {

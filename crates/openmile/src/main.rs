@@ -11,6 +11,7 @@ mod control;
 mod counters;
 mod forwarder;
 mod lab;
+mod label_memory;
 mod logs;
 mod netlink;
 mod runtime_dir;

@@ -5,6 +5,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::clock;
+use crate::label_memory::LabelMemory;
+
 /// A node's runtime directory: `/run/openmile/NODE` unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RuntimeDir(PathBuf);
@@ -30,26 +33,26 @@ impl RuntimeDir {
         }
     }
 
-    /// Removes what a node leaves here when it is stopped on purpose: everything but a namespace that is still mounted
-    /// (and then the directory stays too).
+    /// Removes what a node leaves here when it is stopped on purpose: everything but a namespace that is still mounted, and
+    /// labels in doubt (and then the directory stays too).
     pub(crate) fn remove(&self) {
-        let files = [
-            self.api_socket(),
-            self.forwarder_socket(),
-            self.counters(),
-            self.devices(),
-            self.labels(),
-            self.lock(),
-        ];
+        let files =
+            [self.api_socket(), self.forwarder_socket(), self.counters(), self.devices(), self.lock()];
+        let memory = self.label_memory().ok().flatten();
+        let in_doubt = memory.is_some_and(|memory| memory.is_in_doubt(clock::since_boot()));
+        let labels = (!in_doubt).then(|| self.labels());
         // What is to replace one of them and could not be written whole.
         let new = [self.counters(), self.devices()].map(|file| file.with_extension("new"));
-        for file in new.into_iter().chain(files) {
+        for file in new.into_iter().chain(files).chain(labels) {
             match std::fs::remove_file(&file) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     tracing::warn!("cannot remove {}: {error}", file.display());
                 }
                 _ => {}
             }
+        }
+        if in_doubt {
+            return;
         }
         // Not empty: something that is not ours, or a namespace that holds devices.
         if let Err(error) = std::fs::remove_dir(&self.0) {
@@ -72,21 +75,23 @@ impl RuntimeDir {
         self.0.join("lock")
     }
 
-    /// There while labels are given out, and afterwards if the node was ended without a word.
+    /// See [`LabelMemory`].
     fn labels(&self) -> PathBuf {
         self.0.join("labels")
     }
 
-    /// Labels are given out from now on, by a start of this number or, if that is no greater than the last one's, a greater.
-    /// That number, and whether labels were given out before and nobody was told that they are not any more.
-    pub(crate) fn begin_labels(&self, number: u32) -> std::io::Result<(u32, bool)> {
-        let before = match std::fs::read_to_string(self.labels()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            text => Some(text?.trim().parse::<u32>().unwrap_or(0)),
-        };
-        let number = number.max(before.map_or(0, |before| before.saturating_add(1)));
-        std::fs::write(self.labels(), number.to_string())?;
-        Ok((number, before.is_some()))
+    /// What the starts before this one left behind; `None`: none was here, or the last was ended in order.
+    pub(crate) fn label_memory(&self) -> std::io::Result<Option<LabelMemory>> {
+        match std::fs::read_to_string(self.labels()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            // Cut off by a power failure: somebody was here.
+            text => Ok(Some(text?.parse().unwrap_or_default())),
+        }
+    }
+
+    /// Labels are given out from now on.
+    pub(crate) fn remember_labels(&self, memory: &LabelMemory) -> std::io::Result<()> {
+        std::fs::write(self.labels(), memory.to_string())
     }
 
     /// Control's API.
@@ -117,6 +122,8 @@ impl RuntimeDir {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -124,12 +131,18 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let dir = RuntimeDir::new(base.path(), "n");
         dir.create().unwrap();
-        let numbers = [100, 100, 99, 200].map(|seconds| dir.begin_labels(seconds).unwrap());
-        assert_eq!(numbers, [(100, false), (101, true), (102, true), (200, true)]);
+        assert_eq!(dir.label_memory().unwrap(), None);
+        let memory = LabelMemory { number: 100, doubt_until: Duration::ZERO };
+        dir.remember_labels(&memory).unwrap();
+        assert_eq!(dir.label_memory().unwrap(), Some(memory));
         std::fs::write(dir.labels(), "").unwrap();
-        assert_eq!(dir.begin_labels(300).unwrap(), (300, true), "cut off by a power failure");
+        assert_eq!(dir.label_memory().unwrap(), Some(LabelMemory::default()), "cut off by a power failure");
         dir.remove();
         dir.create().unwrap();
-        assert_eq!(dir.begin_labels(300).unwrap(), (300, false));
+        assert_eq!(dir.label_memory().unwrap(), None);
+        let memory = LabelMemory { number: 100, doubt_until: clock::since_boot() + Duration::from_secs(60) };
+        dir.remember_labels(&memory).unwrap();
+        dir.remove();
+        assert_eq!(dir.label_memory().unwrap().map(|memory| memory.number), Some(100), "still in doubt");
     }
 }

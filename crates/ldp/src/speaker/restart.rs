@@ -48,8 +48,8 @@ impl Speaker {
 
     pub(super) fn begin_recovery(&mut self, now: Tick) {
         let forgotten = now + self.config.forgetting();
-        if self.config.quarantine {
-            self.labels.quarantine(forgotten);
+        if !self.config.quarantine.is_zero() {
+            self.labels.quarantine(now + self.config.quarantine);
         }
         if !self.config.restarting && self.config.allocations.is_empty() && self.config.dead_labels.is_empty()
         {

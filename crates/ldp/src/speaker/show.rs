@@ -1,6 +1,7 @@
 //! What people are shown.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use contract::{Fec, Tick};
 
@@ -62,6 +63,11 @@ impl Speaker {
             let rows = peer.received.iter();
             rows.map(move |(fec, binding)| (id, fec, self.received_row(id, fec, binding)))
         })
+    }
+
+    /// Which addresses peers have told to be theirs.
+    pub fn stations(&self) -> impl Iterator<Item = (Ipv4Addr, LdpId)> {
+        self.stations.iter().copied()
     }
 
     fn received_row(&self, id: LdpId, fec: Fec, binding: &Binding) -> Received {

@@ -183,47 +183,6 @@ pub(crate) fn shared_labels(
     shared
 }
 
-/// During recovery: what the forwarder still holds stays where nothing better is known yet, but for ways by labels that
-/// neighbours have bound to several ISPs' FECs since.
-pub(crate) fn keep_working(
-    changes: &mut Vec<Change>,
-    inherited: &[Change],
-    shared_labels: &BTreeSet<(LdpId, Label)>,
-) {
-    let shared: BTreeSet<Label> = shared_labels.iter().map(|(_, label)| *label).collect();
-    let known: BTreeSet<Key> = changes.iter().filter(|change| leads_somewhere(change)).map(Key::of).collect();
-    let said: BTreeSet<Key> = changes.iter().map(Key::of).collect();
-    let kept: Vec<_> = inherited
-        .iter()
-        .filter(|change| !known.contains(&Key::of(change)))
-        .filter_map(|change| {
-            let rest = without(change.clone(), &shared);
-            let told_less = rest != *change && !said.contains(&Key::of(change));
-            (leads_somewhere(&rest) || told_less).then_some(rest)
-        })
-        .collect();
-    let kept_keys: BTreeSet<Key> = kept.iter().map(Key::of).collect();
-    changes.retain(|change| !kept_keys.contains(&Key::of(change)));
-    changes.extend(kept);
-}
-
-/// A change without the ways by these labels.
-fn without(mut change: Change, labels: &BTreeSet<Label>) -> Change {
-    let drop_from = |nhlfes: &mut Vec<Nhlfe>| {
-        nhlfes.retain(|nhlfe| !nhlfe.push.labels().iter().any(|label| labels.contains(label)));
-    };
-    match &mut change {
-        Change::Ilm(_, Some(Ilm { action: IlmAction::Swap { nhlfes, .. }, .. }))
-        | Change::ReturnRoute(_, Some(ReturnRoute { nhlfes, .. })) => drop_from(nhlfes),
-        Change::Ftn(_, Some(ftn)) => {
-            ftn.choices.iter_mut().for_each(|choice| drop_from(&mut choice.nhlfes));
-            ftn.choices.retain(|choice| !choice.nhlfes.is_empty());
-        }
-        _ => {}
-    }
-    change
-}
-
 /// Whether packets get on by this entry.
 pub(crate) fn leads_somewhere(change: &Change) -> bool {
     match change {

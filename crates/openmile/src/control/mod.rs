@@ -26,6 +26,7 @@ mod ldp_socket;
 mod ledger;
 mod lsp;
 pub(crate) mod node;
+mod recovery;
 pub(crate) mod reload;
 mod show;
 pub(crate) mod start;

@@ -85,12 +85,11 @@ impl Node {
         (inherited, held, outgoing): (Inherited, Generation, mpsc::Sender<ToForwarder>),
     ) -> Self {
         let Parts { network, view, directory, desk, io, events, counters, started, ldp: mut config } = parts;
-        config.quarantine &= !inherited.whole;
-        if config.quarantine {
+        if !config.quarantine.is_zero() {
             tracing::warn!(
                 "this node, or its machine, was ended without a word a moment ago and has few labels: neighbors may still \
                  use any of them, so that none is given out for {} s",
-                config.forgetting().as_secs()
+                config.quarantine.as_secs()
             );
         }
         let inherited = inherited.changes;

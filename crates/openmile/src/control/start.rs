@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use contract::{Change, Fec, Label, PortKind};
 use ldp::Config;
@@ -28,6 +29,7 @@ use super::ldp_socket::{self, Listeners};
 use super::reload::{self, Reloader};
 use super::{api_server, forwarder_link};
 use crate::clock;
+use crate::label_memory::LabelMemory;
 use crate::netlink::link::Link;
 use crate::netlink::{Netlink, NetlinkError};
 use crate::runtime_dir::RuntimeDir;
@@ -65,13 +67,38 @@ pub(crate) struct Prepared {
     pub(crate) netlink: Netlink,
     listeners: Listeners,
     neighbors: ldp::Neighbors,
-    /// Whether neighbors may use labels of a control process before, of which nobody knows.
-    labels_in_doubt: bool,
-    /// The number of this start, see [`ldp_config`].
-    number: u32,
+    labels: Labels,
     api: UnixListener,
     forwarder: PathBuf,
     counters: PathBuf,
+}
+
+/// What is known of the labels that control processes before this one gave out.
+struct Labels {
+    dir: RuntimeDir,
+    memory: LabelMemory,
+    /// Whether neighbors may use labels of which nobody knows.
+    in_doubt: bool,
+}
+
+impl Labels {
+    fn begin(dir: &RuntimeDir, view: &NodeView) -> std::io::Result<Self> {
+        let before = dir.label_memory()?;
+        let memory = LabelMemory::begin(before, clock::epoch_seconds());
+        dir.remember_labels(&memory)?;
+        let booted = clock::since_boot() < ldp_config(view, 0).forgetting();
+        Ok(Self { dir: dir.clone(), memory, in_doubt: before.is_some() || booted })
+    }
+
+    /// How long no label is to be given out.
+    fn wait(mut self, forwarder_knows: bool, longest: Duration) -> std::io::Result<Duration> {
+        if !self.in_doubt {
+            return Ok(Duration::ZERO);
+        }
+        let wait = self.memory.wait(clock::since_boot(), forwarder_knows, longest);
+        self.dir.remember_labels(&self.memory)?;
+        Ok(wait)
+    }
 }
 
 /// What has begun, before it is known what the forwarder held.
@@ -82,8 +109,7 @@ pub(crate) struct Begun {
     state: StateDir,
     netlink: Netlink,
     neighbors: ldp::Neighbors,
-    labels_in_doubt: bool,
-    number: u32,
+    labels: Labels,
     io: LdpIo,
     events: EventBus,
     counters: PathBuf,
@@ -107,6 +133,8 @@ pub(crate) struct Parts {
     pub(crate) ldp: Config,
 }
 
+const NOT_WRITABLE: &str = "the runtime directory cannot be written to";
+
 /// Reads what there is to read and opens what there is to open.
 pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &StateDir) -> Result<Prepared> {
     let site = Site::load(file)?;
@@ -126,23 +154,8 @@ pub(crate) async fn prepare(file: &Path, node: &str, dir: &RuntimeDir, state: &S
     let (forwarder, counters) = (dir.forwarder_socket(), dir.counters());
     let (file, state) = (file.to_owned(), StateDir::new(state.base(), node));
     let neighbors = ldp_policy::neighbors(&view, &folder(&file))?;
-    let begun = dir.begin_labels(clock::epoch_seconds()).into_diagnostic();
-    let (number, before) = begun.wrap_err("the runtime directory cannot be written to")?;
-    let labels_in_doubt = before || clock::since_boot() < ldp_config(&view, 0).forgetting();
-    Ok(Prepared {
-        file,
-        site,
-        view,
-        state,
-        netlink,
-        listeners,
-        neighbors,
-        labels_in_doubt,
-        number,
-        api,
-        forwarder,
-        counters,
-    })
+    let labels = Labels::begin(dir, &view).into_diagnostic().wrap_err(NOT_WRITABLE)?;
+    Ok(Prepared { file, site, view, state, netlink, listeners, neighbors, labels, api, forwarder, counters })
 }
 
 /// Where the directory comes from.
@@ -228,8 +241,7 @@ impl Prepared {
         let serve = api_server::serve(self.api, inputs.clone(), reloads, events.clone());
         tasks.spawn(async move { serve.await.into_diagnostic() });
         let io = LdpIo::new(self.listeners, inputs.clone());
-        let Self { file, site, view, state, netlink, neighbors, labels_in_doubt, number, counters, .. } =
-            self;
+        let Self { file, site, view, state, netlink, neighbors, labels, counters, .. } = self;
         let node = view.name.as_str().to_owned();
         Begun {
             file,
@@ -238,8 +250,7 @@ impl Prepared {
             state,
             netlink,
             neighbors,
-            labels_in_doubt,
-            number,
+            labels,
             io,
             events,
             counters,
@@ -286,8 +297,9 @@ impl Begun {
         };
         let (io, started) = (Box::new(self.io), clock::epoch_seconds());
         let Self { events, counters, .. } = self;
-        let mut ldp = Config { neighbors: self.neighbors, ..ldp_config(&view, self.number) };
-        ldp.quarantine &= self.labels_in_doubt;
+        let mut ldp = Config { neighbors: self.neighbors, ..ldp_config(&view, self.labels.memory.number) };
+        let wait = self.labels.wait(inherited.whole, ldp.quarantine).into_diagnostic();
+        ldp.quarantine = wait.wrap_err(NOT_WRITABLE)?;
         Ok((Parts { network, view, directory, desk, io, events, counters, started, ldp }, reloader))
     }
 }
@@ -311,10 +323,11 @@ fn first_label(range: LabelRange, number: u32) -> Label {
 }
 
 /// How the speaker of the start of this number is to be, if the forwarder remembers nothing. Starts are numbered by seconds
-/// since the Unix epoch, and no two have the same number.
+/// since the Unix epoch, and no two have the same number. With few labels it waits as if neighbors may use any of them.
 pub(crate) fn ldp_config(view: &NodeView, number: u32) -> Config {
     let defaults = Config::new(view.lsr_id);
-    Config {
+    let has_few_labels = view.labels.last().value() - view.labels.first().value() + 1 < MANY_LABELS;
+    let config = Config {
         hello_hold: view.ldp.hello_hold.map_or(defaults.hello_hold, LdpTime::duration),
         targeted_hello_hold: view
             .ldp
@@ -329,10 +342,11 @@ pub(crate) fn ldp_config(view: &NodeView, number: u32) -> Config {
         transport: transport(view),
         label_range: view.labels.first()..=view.labels.last(),
         first_label: first_label(view.labels, number),
-        quarantine: view.labels.last().value() - view.labels.first().value() + 1 < MANY_LABELS,
         configuration_sequence: number,
         ..defaults
-    }
+    };
+    let quarantine = if has_few_labels { config.forgetting() } else { Duration::ZERO };
+    Config { quarantine, ..config }
 }
 
 /// Where the node's LDP sessions begin and end.

@@ -1,6 +1,6 @@
 //! A control process: the real node, with a simulated network in place of its sockets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::pin::Pin;
@@ -19,6 +19,7 @@ use crate::control::ldp_io::{LdpInput, LdpTransport};
 use crate::control::node::Node;
 use crate::control::reload::{Loaded, Proposal, Verdict};
 use crate::control::start::Parts;
+use crate::label_memory::LabelMemory;
 
 /// What a speaker asked for, in order.
 pub(super) type Actions = Rc<RefCell<VecDeque<Action>>>;
@@ -83,6 +84,8 @@ pub(super) struct ControlSide {
     pub(super) actions: Actions,
     /// What is to be stored.
     jobs: std::sync::mpsc::Receiver<Job>,
+    /// What is in the node's runtime directory.
+    labels: Rc<Cell<LabelMemory>>,
 }
 
 enum Phase {
@@ -94,14 +97,19 @@ enum Phase {
 
 impl ControlSide {
     /// A process that has just begun.
-    pub(super) fn new(parts: Parts, actions: Actions, jobs: std::sync::mpsc::Receiver<Job>) -> Self {
+    pub(super) fn new(
+        parts: Parts,
+        actions: Actions,
+        jobs: std::sync::mpsc::Receiver<Job>,
+        labels: Rc<Cell<LabelMemory>>,
+    ) -> Self {
         let (sender, mut inputs) = mpsc::channel(4096);
         let asking: Asking = Box::pin(async move {
             let mut later = Vec::new();
             let found = Inherited::ask(&mut inputs, &mut later).await;
             (found, later, inputs)
         });
-        Self { phase: Phase::Asking(asking, sender, Box::new(parts)), outgoing: None, actions, jobs }
+        Self { phase: Phase::Asking(asking, sender, Box::new(parts)), outgoing: None, actions, jobs, labels }
     }
 
     /// A connection to a forwarder.
@@ -158,7 +166,10 @@ impl ControlSide {
     }
 
     fn begin(&mut self, now: Tick, found: Found, later: Vec<Input>) {
-        let Phase::Asking(_, _, parts) = std::mem::replace(&mut self.phase, Phase::Over) else { return };
+        let Phase::Asking(_, _, mut parts) = std::mem::replace(&mut self.phase, Phase::Over) else { return };
+        let mut labels = self.labels.get();
+        parts.ldp.quarantine = labels.wait(now.since(Tick(0)), found.0.whole, parts.ldp.quarantine);
+        self.labels.set(labels);
         let mut node = Node::new(now, *parts, found);
         for input in later {
             node.handle(now, input);

@@ -19,6 +19,7 @@ use crate::control::directory::keeper::Keeper;
 use crate::control::directory::{Desk, Source};
 use crate::control::events::EventBus;
 use crate::control::start::{self, Parts};
+use crate::label_memory::LabelMemory;
 
 /// How often control looks for a forwarder.
 const RETRY: Duration = Duration::from_millis(100);
@@ -60,9 +61,10 @@ impl World {
         let numbers = PortNumbers::new(held);
         let Some(view) = site.network().node_with(&format!("n{node}"), &numbers) else { return };
         let seconds = self.seconds();
-        let number = seconds.max(self.members[node].start + 1);
-        self.members[node].start = number;
-        let (ldp, facts) = (start::ldp_config(&view, number), site.facts(&view));
+        // Ends are never in order enough here to wait for nothing.
+        let labels = Rc::clone(&self.members[node].labels);
+        labels.set(LabelMemory::begin(Some(labels.get()), seconds));
+        let (ldp, facts) = (start::ldp_config(&view, labels.get().number), site.facts(&view));
         let (keeper, jobs) = channel();
         let (directory, source) = match &self.members[node].disk {
             Some(disk) if view.ports_of(PortKind::Access).next().is_some() => {
@@ -88,7 +90,7 @@ impl World {
         member.disturbed = now;
         member.replayed = now;
         member.numbers = PortNumbers::default();
-        member.control = Some(ControlSide::new(parts, actions, jobs));
+        member.control = Some(ControlSide::new(parts, actions, jobs, labels));
         member.told = Told::default();
         member.arrivals = [now; 3];
         let control = member.controls;

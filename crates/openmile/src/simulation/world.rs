@@ -1,7 +1,9 @@
 //! All nodes, what is between them, and virtual time.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use contract::{PortId, Tick, ToControl, ToForwarder};
@@ -22,6 +24,7 @@ use crate::control::Input;
 use crate::control::forwarder_link::ForwarderInput;
 use crate::control::kernel::KernelEvent;
 use crate::control::ldp_io::LdpInput;
+use crate::label_memory::LabelMemory;
 use crate::site::Site;
 
 /// Events that are shown when a run fails.
@@ -60,7 +63,7 @@ pub(super) struct Member {
     /// When control was last started or reloaded, or the forwarder last killed.
     pub(super) disturbed: Tick,
     /// The number of control's last start.
-    pub(super) start: u32,
+    pub(super) labels: Rc<Cell<LabelMemory>>,
 }
 
 /// Something that will happen.
@@ -220,7 +223,7 @@ impl World {
             hosts: BTreeSet::new(),
             replayed: Tick(0),
             disturbed: Tick(0),
-            start: 0,
+            labels: Rc::default(),
             disk: None,
             asked: None,
         };

@@ -1,10 +1,11 @@
 use contract::Asn;
-use ldp::InterfaceId;
+use ldp::{InterfaceId, LdpId};
 use network::Network;
 
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::control::recovery::{Contradicted, keep_working};
 
 const ALPHA: Asn = Asn(64501);
 const BETA: Asn = Asn(64502);
@@ -267,22 +268,48 @@ fn recovery_keeps_what_works_until_something_better_is_known() {
     let mut restarted = World::new("head1");
     let mut changes = restarted.lsps().changes;
     assert!(!inherited.iter().all(|change| changes.contains(change)));
-    keep_working(&mut changes, &inherited, &BTreeSet::new());
+    keep_working(&mut changes, &inherited, &Contradicted::default());
     assert!(inherited.iter().all(|change| changes.contains(change)));
     let keys: BTreeSet<Key> = changes.iter().map(Key::of).collect();
     assert_eq!(keys.len(), changes.len(), "each name once");
     // The neighbour has bound the label to another ISP's FEC as well meanwhile.
-    let shared = BTreeSet::from([(LdpId::platform(TRANSIT), label(100))]);
-    let mut changes = restarted.lsps().changes;
-    keep_working(&mut changes, &inherited, &shared);
-    let action = IlmAction::Swap { isp: Some(ALPHA), nhlfes: vec![] };
-    assert!(changes.contains(&Change::Ilm(label(50), Some(Ilm { fec: there, action }))), "told to be less");
-    let ftn = Change::Ftn(ALPHA, Some(Ftn { choices: vec![] }));
-    assert!(changes.contains(&ftn), "{changes:?}");
+    let peer = LdpId::platform(TRANSIT);
+    let hop = (IpAddr::from([10, 0, 10, 2]), peer);
+    let shared = BTreeSet::from([(peer, label(100))]);
+    let (none, other, its) = (BTreeSet::new(), fec("10.254.2.1"), label(100));
+    let contradictions = [
+        ("by a label of several ISPs", Contradicted::new([], [], &shared, &restarted.view)),
+        ("another label", Contradicted::new([(peer, label(7), there)], [hop], &none, &restarted.view)),
+        ("another's FEC", Contradicted::new([(peer, its, other)], [hop], &none, &restarted.view)),
+        ("nobody's FEC", Contradicted::new([(peer, its, fec("10.9.9.9"))], [hop], &none, &restarted.view)),
+    ];
+    for (what, contradicted) in contradictions {
+        let mut changes = restarted.lsps().changes;
+        keep_working(&mut changes, &inherited, &contradicted);
+        let action = IlmAction::Swap { isp: Some(ALPHA), nhlfes: vec![] };
+        let ilm = Change::Ilm(label(50), Some(Ilm { fec: there, action }));
+        assert!(changes.contains(&ilm), "{what}: told to be less");
+        let ftn = Change::Ftn(ALPHA, Some(Ftn { choices: vec![] }));
+        assert!(changes.contains(&ftn), "{what}: {changes:?}");
+    }
+    let elsewhere = (IpAddr::from([10, 0, 11, 2]), peer);
+    for (what, bindings, station) in [
+        ("the same again", (peer, its, there), hop),
+        ("another of the same owner's", (peer, its, fec("10.254.1.2")), hop),
+        ("somebody else's", (peer, label(7), there), elsewhere),
+    ] {
+        let mut changes = restarted.lsps().changes;
+        keep_working(
+            &mut changes,
+            &inherited,
+            &Contradicted::new([bindings], [station], &none, &restarted.view),
+        );
+        assert!(inherited.iter().all(|change| changes.contains(change)), "{what}");
+    }
     restarted.route(there, &[11], 0);
     restarted.labels(there, Some(50), &[(11, 101)]);
     let mut changes = restarted.lsps().changes;
-    keep_working(&mut changes, &inherited, &BTreeSet::new());
+    keep_working(&mut changes, &inherited, &Contradicted::default());
     assert!(restarted.lsps().changes.iter().all(|change| changes.contains(change)));
 }
 

@@ -4,6 +4,7 @@ use api::{Event, FecState};
 use ldp::{Installation, LdpId, Via};
 
 use super::*;
+use crate::control::recovery::{self, Contradicted};
 
 impl Node {
     pub(super) fn ldp_said(&mut self, event: ldp::Event) {
@@ -111,7 +112,7 @@ impl Node {
         self.refuse_shared_labels();
         let Lsps { mut changes, mut rows } = self.lsps();
         if self.recovering {
-            lsp::keep_working(&mut changes, &self.inherited, &self.shared_labels);
+            recovery::keep_working(&mut changes, &self.inherited, &self.contradicted());
         }
         self.link.ledger().set_learned(changes);
         self.confirm_labels(now);
@@ -165,6 +166,14 @@ impl Node {
             ));
         }
         self.shared_labels = shared;
+    }
+
+    /// What neighbors have said since this process began.
+    fn contradicted(&self) -> Contradicted {
+        let fresh = self.speaker.received().filter(|(_, _, received)| !received.stale);
+        let bindings = fresh.map(|(peer, fec, received)| (peer, received.label, fec));
+        let stations = self.speaker.stations().map(|(address, peer)| (address.into(), peer));
+        Contradicted::new(bindings, stations, &self.shared_labels, &self.view)
     }
 
     fn lsps(&self) -> Lsps {
