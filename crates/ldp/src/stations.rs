@@ -54,6 +54,11 @@ impl Stations {
         }
     }
 
+    /// All addresses and whose they are; link-local ones of all interfaces.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (IpAddr, LdpId)> {
+        self.told.iter().copied().chain(self.heard.iter().map(|&(_, address, id)| (address.into(), id)))
+    }
+
     /// The peers that say that a next hop is theirs.
     pub(crate) fn at(&self, hop: NextHop) -> impl Iterator<Item = LdpId> {
         let told = match link_local(hop.address) {

@@ -98,14 +98,23 @@ impl AccessNeighbors {
         }
     }
 
-    /// Asks who has this bound address, unless that is known, being asked or was in vain a moment ago.
+    /// Asks who has this bound address, unless that is being asked or was in vain a moment ago. What is known is told
+    /// again: the directory may have forgotten it when an Ethernet address was configured and taken out again.
     pub fn resolve(&mut self, now: Tick, circuit: Circuit, address: IpAddr, access: &dyn Access) {
         let Some(bound) = access.binding(circuit, address).filter(|bound| bound.mac.is_none()) else {
             return;
         };
         let key = (circuit, bound.prefix);
-        self.drop_if_of_another(key, bound.owner);
-        if self.table.entry(key).is_some() || !self.ports.contains_key(&circuit.port) {
+        self.drop_if_outdated(key, &bound);
+        if let Some(entry) = self.table.entry(key) {
+            // Known here, and forgotten where it is needed.
+            if let Some(mac) = entry.phase.mac() {
+                let (prefix, address) = (bound.prefix, entry.address);
+                self.events.push_back(AccessEvent::Learned { circuit, prefix, address, mac });
+            }
+            return;
+        }
+        if !self.ports.contains_key(&circuit.port) {
             return;
         }
         if !self.has_room() || !self.may_ask(circuit, 1) {
@@ -131,7 +140,7 @@ impl AccessNeighbors {
     ) -> bool {
         let Some(bound) = access.binding(circuit, address) else { return false };
         let key = (circuit, bound.prefix);
-        self.drop_if_of_another(key, bound.owner);
+        self.drop_if_outdated(key, &bound);
         if let Some(entry) = self.table.entry(key) {
             return entry.phase.mac() == Some(mac);
         }
@@ -342,15 +351,7 @@ impl AccessNeighbors {
         access: &dyn Access,
     ) -> bool {
         let key = (circuit, bound.prefix);
-        self.drop_if_of_another(key, bound.owner);
-        let configured = |entry: &Entry| matches!(entry.phase, Phase::Configured { .. });
-        let outdated = |entry: &Entry| match bound.mac {
-            Some(mac) => entry.phase != Phase::Configured { mac },
-            None => configured(entry),
-        };
-        if self.table.entry(key).is_some_and(outdated) {
-            self.table.remove(key);
-        }
+        self.drop_if_outdated(key, bound);
         if self.table.entry(key).is_none() {
             if !self.has_room() {
                 self.counters.table_full += 1;
@@ -422,8 +423,14 @@ impl AccessNeighbors {
         }
     }
 
-    fn drop_if_of_another(&mut self, key: Key, owner: Owner) {
-        if self.table.entry(key).is_some_and(|entry| entry.owner != owner) {
+    /// Forgets what was known of another owner's station, or of one whose Ethernet address was configured otherwise.
+    fn drop_if_outdated(&mut self, key: Key, bound: &Bound) {
+        let outdated = |entry: &Entry| match bound.mac {
+            _ if entry.owner != bound.owner => true,
+            Some(mac) => entry.phase != Phase::Configured { mac },
+            None => matches!(entry.phase, Phase::Configured { .. }),
+        };
+        if self.table.entry(key).is_some_and(outdated) {
             self.table.remove(key);
         }
     }

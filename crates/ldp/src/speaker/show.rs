@@ -1,7 +1,7 @@
 //! What people are shown.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use contract::{Fec, Tick};
 
@@ -65,9 +65,10 @@ impl Speaker {
         })
     }
 
-    /// Which addresses peers have told to be theirs.
-    pub fn stations(&self) -> impl Iterator<Item = (Ipv4Addr, LdpId)> {
-        self.stations.iter().copied()
+    /// Which addresses are whose: those that peers have told, and the link-local ones that their Hellos come from, on
+    /// whichever interface.
+    pub fn stations(&self) -> impl Iterator<Item = (IpAddr, LdpId)> {
+        self.stations.iter()
     }
 
     fn received_row(&self, id: LdpId, fec: Fec, binding: &Binding) -> Received {

@@ -383,14 +383,24 @@ fn what_the_directory_says_counts_at_once() {
     let mut headend = Headend::lab();
     headend.asks(SHARED, ("100.64.0.11", mac(11)), "100.64.0.1");
     headend.events();
+    // The directory has forgotten it: it is told again, and nobody is asked.
+    headend.sent();
+    headend.neighbors.resolve(at(0), SHARED, ip("100.64.0.11"), &headend.directory);
+    assert_eq!(headend.events(), [learned(SHARED, "100.64.0.11/32", "100.64.0.11", mac(11))]);
+    assert_eq!(headend.sent().len(), 0);
     // An Ethernet address is entered: only that one is believed from now on, learned or not.
     headend.directory.bindings[0].1.mac = Some(mac(77));
     assert_eq!(headend.refuses(SHARED, ("100.64.0.11", mac(11)), "100.64.0.1"), Some(Ignored::WrongMac));
     assert_eq!(headend.asks(SHARED, ("100.64.0.11", mac(77)), "100.64.0.1").len(), 1);
     assert_eq!(headend.state(SHARED, "100.64.0.11"), Some((NeighborState::Configured, Some(mac(77)))));
     assert_eq!(headend.events(), []);
-    // It is taken out: what comes next is learned.
+    // It is taken out: what comes next is learned, and who does not speak is asked for.
     headend.directory.bindings[0].1.mac = None;
+    headend.sent();
+    let prefix = "100.64.0.11/32".parse().unwrap();
+    headend.neighbors.resolve(at(0), SHARED, ip("100.64.0.11"), &headend.directory);
+    assert_eq!(headend.sent().len(), 1);
+    headend.neighbors.forget(SHARED, prefix);
     headend.asks(SHARED, ("100.64.0.11", mac(78)), "100.64.0.1");
     assert_eq!(headend.events(), [learned(SHARED, "100.64.0.11/32", "100.64.0.11", mac(78))]);
     // The address goes to another subscriber: nothing of the former one's is kept.

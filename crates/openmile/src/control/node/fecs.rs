@@ -172,8 +172,7 @@ impl Node {
     fn contradicted(&self) -> Contradicted {
         let fresh = self.speaker.received().filter(|(_, _, received)| !received.stale);
         let bindings = fresh.map(|(peer, fec, received)| (peer, received.label, fec));
-        let stations = self.speaker.stations().map(|(address, peer)| (address.into(), peer));
-        Contradicted::new(bindings, stations, &self.shared_labels, &self.view)
+        Contradicted::new(bindings, self.speaker.stations(), &self.shared_labels, &self.view)
     }
 
     fn lsps(&self) -> Lsps {
