@@ -11,7 +11,7 @@
 //! Who is heard by targeted Hellos is a target, too: they go both ways or none does.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use contract::Tick;
@@ -65,7 +65,7 @@ struct Target {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Aim {
     /// The address of the other end.
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     /// Whether it is asked to send them, too (the R bit, RFC 5036 §3.5.2).
     pub(crate) request: bool,
 }

@@ -52,10 +52,11 @@ pub enum Action {
         /// The PDU.
         octets: Vec<u8>,
     },
-    /// Send a UDP datagram from port 646 of the transport address to port 646 of this address.
+    /// Send a UDP datagram from port 646 of the transport address of its family to port 646 of this address (RFC 5036
+    /// §2.4.2, RFC 7552 §5.2).
     SendTargetedHello {
         /// The other end.
-        to: std::net::Ipv4Addr,
+        to: IpAddr,
         /// The PDU.
         octets: Vec<u8>,
     },

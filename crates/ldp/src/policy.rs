@@ -1,7 +1,7 @@
 //! Who may be a neighbor, and what is said to and taken from it.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use contract::Fec;
@@ -54,16 +54,16 @@ pub enum Gtsm {
 }
 
 /// Whether targeted Hellos are exchanged with a neighbor (RFC 5036 §2.4.2). They are accepted only from the address that
-/// ours go to, and only with that as transport address.
+/// ours go to, and only with that as transport address of its family (RFC 7552 §5.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Targeted {
     /// No, unless it is protected ([`Protection`]).
     #[default]
     Off,
     /// When its Hellos ask for it (the R bit).
-    Answer(Ipv4Addr),
+    Answer(IpAddr),
     /// Always.
-    On(Ipv4Addr),
+    On(IpAddr),
 }
 
 /// Whether a neighbor that was met on a link is exchanged targeted Hellos with, too, so that its session and its labels are

@@ -23,8 +23,8 @@ fn policies() -> [(&'static str, NeighborPolicy); 4] {
     let protection = Protection::For(Duration::from_secs(100));
     [
         ("off", targeted(Targeted::Off)),
-        ("answer", targeted(Targeted::Answer(lsr()))),
-        ("on", targeted(Targeted::On(lsr()))),
+        ("answer", targeted(Targeted::Answer(lsr().into()))),
+        ("on", targeted(Targeted::On(lsr().into()))),
         ("protected", NeighborPolicy { protection, ..NeighborPolicy::default() }),
     ]
 }
@@ -122,7 +122,7 @@ fn happens() -> [(&'static str, Happen); 16] {
             bench.call(|speaker, now| speaker.handle_neighbors(now, off));
         }),
         ("policy: on", |bench| {
-            let on = NeighborPolicy { targeted: Targeted::On(lsr()), ..NeighborPolicy::default() };
+            let on = NeighborPolicy { targeted: Targeted::On(lsr().into()), ..NeighborPolicy::default() };
             bench.call(|speaker, now| speaker.handle_neighbors(now, neighbors(on)));
         }),
     ]

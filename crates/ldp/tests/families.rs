@@ -5,7 +5,10 @@ mod sim;
 
 use std::time::Duration;
 
-use ldp::{DownReason, Event, SessionState, StatusCode, Transport, TransportPreference};
+use ldp::{
+    DownReason, Event, LdpId, NeighborPolicy, Protection, SessionState, StatusCode, Targeted, Transport,
+    TransportPreference,
+};
 use sim::{World, fec, fec_v6, lsr_id, transport_v6};
 
 const QUIET: Duration = Duration::from_secs(150);
@@ -149,4 +152,60 @@ fn who_prefers_the_other_family_is_not_spoken_with() {
     world.check_complete();
     assert_eq!(world.sessions_up(1), 3);
     assert!(!reasons(&world, 0).iter().any(|reason| matches!(reason, DownReason::Local(_))));
+}
+
+/// Three in a ring: the session of a cut link goes the other way round, over the family that it was held over.
+#[test]
+fn a_protected_session_over_ipv6_outlives_its_link() {
+    for speaks in
+        [Speaks::Ipv6, Speaks::Both(TransportPreference::Ipv6), Speaks::Both(TransportPreference::Ipv4)]
+    {
+        let mut world = World::new(12, 3, &[[0, 1], [1, 2], [2, 0]]);
+        for node in 0..3 {
+            set(&mut world, node, speaks);
+            world.set_egress(node, fec_v6(1, node.try_into().unwrap()), true);
+            for policy in world.nodes[node].config.neighbors.others.iter_mut() {
+                policy.protection = Protection::Forever;
+            }
+        }
+        world.start_all();
+        world.run(QUIET);
+        world.check_complete();
+        let before = sessions(&world, 0);
+        world.nodes.iter_mut().for_each(|node| node.events.clear());
+        world.set_link(0, false);
+        world.run(Duration::from_secs(600));
+        world.check_complete();
+        assert_eq!(sessions(&world, 0), before, "{speaks:?}");
+        world.set_link(0, true);
+        world.run(QUIET);
+        world.check_complete();
+        let ended = |event: &Event| matches!(event, Event::SessionUp { .. } | Event::SessionDown { .. });
+        assert!(world.nodes.iter().all(|node| !node.events.iter().any(ended)), "no session came or went");
+    }
+}
+
+#[test]
+fn a_session_over_several_hops_is_held_by_targeted_hellos_over_ipv6() {
+    let mut world = World::new(4, 3, &[[0, 1], [1, 2]]);
+    (0..3).for_each(|node| set(&mut world, node, Speaks::Ipv6));
+    for (node, far, targeted) in
+        [(0, 2, Targeted::On(transport_v6(2).into())), (2, 0, Targeted::Answer(transport_v6(0).into()))]
+    {
+        let policy = NeighborPolicy { targeted, ..NeighborPolicy::default() };
+        world.nodes[node].config.neighbors.named.insert(lsr_id(far), policy);
+    }
+    world.start_all();
+    world.run(QUIET);
+    let neighbors = world.nodes[0].speaker.as_ref().unwrap().neighbors(world.now);
+    let far = neighbors.iter().find(|neighbor| neighbor.peer == LdpId::platform(lsr_id(2))).unwrap();
+    assert_eq!((far.session, far.transport_address), (SessionState::Operational, transport_v6(2).into()));
+    assert_eq!(
+        far.adjacencies.iter().map(|adjacency| adjacency.source).collect::<Vec<_>>(),
+        [transport_v6(2)]
+    );
+    // By a cut that nobody heals the session ends with its Hellos.
+    world.set_link(1, false);
+    world.run(QUIET);
+    assert_eq!(world.sessions_up(0), 1);
 }

@@ -3,7 +3,7 @@
 mod bench;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bench::{Bench, address, fec, hello, initialization, label, mapping, octets, peer};
@@ -78,7 +78,7 @@ fn pass(bench: &mut Bench, seconds: u64, by_target: bool, interface: Option<u32>
 /// The targeted Hellos that were sent: where, and whether they asked for others. Takes them.
 fn sent(bench: &mut Bench) -> Vec<(Ipv4Addr, bool)> {
     let some = bench.actions.iter().filter_map(|action| match action {
-        Action::SendTargetedHello { to, octets } => Some((*to, said(octets))),
+        Action::SendTargetedHello { to: IpAddr::V4(to), octets } => Some((*to, said(octets))),
         _ => None,
     });
     let some: Vec<_> = some
@@ -138,7 +138,7 @@ fn open(bench: &mut Bench, ft: Option<FtSession>) -> ConnId {
 
 #[test]
 fn who_is_not_on_the_list_is_not_answered_and_said_once_a_minute() {
-    let mut bench = bench(targeted(Targeted::Answer(lsr(2))));
+    let mut bench = bench(targeted(Targeted::Answer(lsr(2).into())));
     let elsewhere = Ipv4Addr::new(10, 9, 9, 9);
     let wrong: [(u8, Ipv4Addr, Hello); 3] = [
         (3, lsr(3), targeted_hello(3, true)),
@@ -162,7 +162,7 @@ fn who_is_not_on_the_list_is_not_answered_and_said_once_a_minute() {
 /// What each policy does with a Hello that asks for ours or does not (the R bit), and what ours say.
 #[test]
 fn both_ends_r_bits() {
-    let (on, answer, off) = (Targeted::On(lsr(2)), Targeted::Answer(lsr(2)), Targeted::Off);
+    let (on, answer, off) = (Targeted::On(lsr(2).into()), Targeted::Answer(lsr(2).into()), Targeted::Off);
     let rows = [
         (off, false, vec![], vec![]),
         (off, true, vec![], vec![]),
@@ -184,7 +184,7 @@ fn both_ends_r_bits() {
 
 #[test]
 fn who_asks_no_more_is_answered_no_more() {
-    let mut bench = bench(targeted(Targeted::Answer(lsr(2))));
+    let mut bench = bench(targeted(Targeted::Answer(lsr(2).into())));
     hear(&mut bench, 2, true);
     open(&mut bench, None);
     bench.clear();
@@ -198,7 +198,7 @@ fn who_asks_no_more_is_answered_no_more() {
 /// Another LSR has its transport address: whichever came second is not met, and gets nothing.
 #[test]
 fn who_contradicts_a_neighbor_is_not_answered() {
-    let mut bench = bench(targeted(Targeted::Answer(lsr(2))));
+    let mut bench = bench(targeted(Targeted::Answer(lsr(2).into())));
     bench.hello_with(1, 3, hello(Some(lsr(2))));
     hear(&mut bench, 2, true);
     pass(&mut bench, 10, false, None);
@@ -207,7 +207,7 @@ fn who_contradicts_a_neighbor_is_not_answered() {
 
 #[test]
 fn a_hello_passes_for_one_kind_only() {
-    let mut bench = bench(targeted(Targeted::On(lsr(2))));
+    let mut bench = bench(targeted(Targeted::On(lsr(2).into())));
     bench.hello_with(1, 2, targeted_hello(2, true));
     hear_from(&mut bench, 2, lsr(2), hello(Some(lsr(2))));
     assert!(bench.speaker.neighbors(bench.now).is_empty());
@@ -217,7 +217,7 @@ fn a_hello_passes_for_one_kind_only() {
 #[test]
 fn targeted_hellos_hold_as_long_as_agreed_and_go_three_times_in_it() {
     for (theirs, agreed) in [(0, 45), (30, 30), (90, 45), (0xffff, 45)] {
-        let mut bench = bench(targeted(Targeted::On(lsr(2))));
+        let mut bench = bench(targeted(Targeted::On(lsr(2).into())));
         hear_from(&mut bench, 2, lsr(2), Hello { hold: HoldTime(theirs), ..targeted_hello(2, true) });
         // The answer to the first one.
         bench.pass(Duration::from_secs(1), &[]);
@@ -233,7 +233,7 @@ fn targeted_hellos_hold_as_long_as_agreed_and_go_three_times_in_it() {
 
 #[test]
 fn another_hold_time_is_told_at_once() {
-    let mut bench = bench(targeted(Targeted::On(lsr(2))));
+    let mut bench = bench(targeted(Targeted::On(lsr(2).into())));
     hear(&mut bench, 2, true);
     pass(&mut bench, 1, false, None);
     bench.clear();
@@ -250,7 +250,7 @@ fn another_hold_time_is_told_at_once() {
 #[test]
 fn several_adjacencies_hold_one_session() {
     for by_link in [true, false] {
-        let mut bench = bench(targeted(Targeted::On(lsr(2))));
+        let mut bench = bench(targeted(Targeted::On(lsr(2).into())));
         hear(&mut bench, 2, true);
         bench.hello(1, 2);
         assert_eq!(vias(&bench, 2), [LINK, Via::Targeted]);
@@ -274,7 +274,7 @@ fn several_adjacencies_hold_one_session() {
 /// its own, but it is not heard there.
 #[test]
 fn labels_of_who_is_heard_on_no_link_carry_nothing() {
-    let mut bench = bench(targeted(Targeted::On(lsr(2))));
+    let mut bench = bench(targeted(Targeted::On(lsr(2).into())));
     bench.route(1, &[(1, 2)]);
     hear(&mut bench, 2, true);
     let conn = open(&mut bench, None);
@@ -438,7 +438,7 @@ fn messages_are_exchanged_without_a_link() {
 fn policies_change_while_it_runs() {
     let mut bench = bench(NeighborPolicy::default());
     assert!(sent(&mut bench).is_empty());
-    set(&mut bench, targeted(Targeted::On(lsr(2))));
+    set(&mut bench, targeted(Targeted::On(lsr(2).into())));
     assert_eq!(sent(&mut bench), [(lsr(2), true)]);
     hear(&mut bench, 2, true);
     open(&mut bench, None);
@@ -458,7 +458,7 @@ fn policies_change_while_it_runs() {
 
 #[test]
 fn who_is_shut_gets_no_targeted_hellos_until_it_is_opened() {
-    let mut bench = bench(targeted(Targeted::On(lsr(2))));
+    let mut bench = bench(targeted(Targeted::On(lsr(2).into())));
     let shut = |shut| move |speaker: &mut Speaker, now| speaker.handle_shut(now, lsr(2), shut);
     bench.call(shut(true));
     sent(&mut bench);
@@ -481,7 +481,7 @@ fn gtsm_is_not_negotiated_with_who_may_be_remote() {
     };
     let required = |bench: &Bench, conn| bench.actions.contains(&Action::RequireGtsm { conn });
     let near = NeighborPolicy::default;
-    let remote = [targeted(Targeted::Answer(lsr(2))), protected(Protection::Forever)];
+    let remote = [targeted(Targeted::Answer(lsr(2).into())), protected(Protection::Forever)];
     for (policy, is_near) in [(near(), true), (remote[0].clone(), false), (remote[1].clone(), false)] {
         let mut bench = bench(policy);
         assert_eq!(asks(&bench), [is_near; 2]);
@@ -505,7 +505,7 @@ fn gtsm_is_not_negotiated_with_who_may_be_remote() {
 /// those that are not wanted, and those that were there, that are named, or are on another link lose nothing.
 #[test]
 fn a_flood_of_hellos_keeps_nobody_away() {
-    let mut bench = bench(targeted(Targeted::Answer(lsr(2))));
+    let mut bench = bench(targeted(Targeted::Answer(lsr(2).into())));
     bench.hello(1, 7);
     bench.hello(2, 8);
     let (mut actions, mut most) = (0, 0);

@@ -7,7 +7,10 @@ use std::time::Duration;
 use contract::{Asn, Circuit, Fec, IcmpSource, IspConfig, IspPrefix, PortId, PortKind, TtlModel, VlanTags};
 use ipnet::IpNet;
 
-use crate::model::{Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor, Model, Node, Pool, Port};
+use crate::model::{
+    Handoff, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor, Model, Node, Pool, Port,
+    TransportPreference,
+};
 use crate::names::{LabelRange, LspMtu, Name, Preference};
 use crate::numbers::PortNumbers;
 
@@ -30,7 +33,7 @@ pub struct NodeView {
     /// Its LDP neighbors that are treated otherwise than all.
     pub ldp_neighbors: Vec<LdpNeighbor>,
     /// The LSR-ids of the other nodes, and the addresses of their LDP sessions.
-    pub others: BTreeMap<Ipv4Addr, Ipv4Addr>,
+    pub others: BTreeMap<Ipv4Addr, IpAddr>,
     /// How TTLs are kept, the same in the whole network.
     pub ttl: TtlModel,
     /// The longest IP packet that every LSP of the network carries, in octets without labels.
@@ -267,9 +270,20 @@ pub(crate) fn fec_owners(model: &Model) -> BTreeMap<Fec, FecOwner> {
     owners
 }
 
-fn others(model: &Model, node: &Node) -> BTreeMap<Ipv4Addr, Ipv4Addr> {
+fn others(model: &Model, node: &Node) -> BTreeMap<Ipv4Addr, IpAddr> {
     let others = model.nodes.iter().filter(|other| other.lsr_id != node.lsr_id);
-    others.map(|other| (other.lsr_id, other.transport_address().unwrap_or(other.lsr_id))).collect()
+    others.map(|other| (other.lsr_id, transport_of(model, node, other))).collect()
+}
+
+/// Where a node's sessions with another end there: by the family that both speak, or else prefer (RFC 7552 §6.1.1).
+fn transport_of(model: &Model, node: &Node, other: &Node) -> IpAddr {
+    let v4 = node.transport_address().and(other.transport_address()).map(IpAddr::V4);
+    let v6 = node.transport_address_v6.and(other.transport_address_v6).map(IpAddr::V6);
+    let both = match model.ldp.transport_preference {
+        TransportPreference::Ipv4 => v4.or(v6),
+        TransportPreference::Ipv6 => v6.or(v4),
+    };
+    both.unwrap_or(other.lsr_id.into())
 }
 
 fn handoffs(node: &Node, ports: &BTreeMap<PortId, Port>, isp: &Isp) -> Vec<HandoffView> {

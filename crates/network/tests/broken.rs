@@ -199,6 +199,7 @@ cases! {
     ldp_neighbor_bad_targeted: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"yes\""];
     ldp_neighbor_targeted_unanswered: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"on\""];
     ldp_neighbor_targeted_true: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = true"];
+    ldp_neighbor_targeted_by_a_family_not_spoken: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"on\"\n  transport_address = \"2001:db8::2\""];
     ldp_neighbor_targeted_at_a_group: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"on\"\n  transport_address = \"224.0.0.2\""];
     ldp_neighbor_targeted_with_gtsm: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"answer\"\n  gtsm = \"on\""];
     ldp_neighbor_protected_with_gtsm: ["name = \"test\"" => "name = \"test\"\n[ldp]\nsession_protection = \"forever\"", "kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  gtsm = \"on\""];

@@ -243,11 +243,11 @@ fn node(role: &str, number: u8, kinds: &[PortKind]) -> Node {
             LabelRange::default()
         },
         ports: kinds.iter().enumerate().map(port).collect(),
-        ldp_neighbors: (1..number).map(|n| ldp_neighbor(subnet, n)).collect(),
+        ldp_neighbors: (1..number).map(|n| ldp_neighbor(subnet, n, number.is_multiple_of(3))).collect(),
     }
 }
 
-fn ldp_neighbor(subnet: u8, number: u8) -> LdpNeighbor {
+fn ldp_neighbor(subnet: u8, number: u8, by_ipv6: bool) -> LdpNeighbor {
     let prefixes = || Prefixes(vec!["10.254.0.0/16".parse().unwrap()]);
     let odd = !number.is_multiple_of(2);
     LdpNeighbor {
@@ -255,7 +255,10 @@ fn ldp_neighbor(subnet: u8, number: u8) -> LdpNeighbor {
         password_file: odd.then(|| "secret".to_owned()),
         gtsm: if odd { GtsmMode::Off } else { GtsmMode::On },
         targeted: if odd { TargetedMode::Answer } else { TargetedMode::Off },
-        transport_address: odd.then(|| Ipv4Addr::new(10, 255, 99, number)),
+        transport_address: odd.then(|| match by_ipv6 {
+            true => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 99, u16::from(number)).into(),
+            false => Ipv4Addr::new(10, 255, 99, number).into(),
+        }),
         session_protection: Some(if odd { SessionProtection::Seconds(60) } else { SessionProtection::Off }),
         accept: odd.then(prefixes),
         advertise: (!odd).then(prefixes),

@@ -1,5 +1,7 @@
 //! Adjacencies, hold times and the rhythm of Hellos.
 
+use std::net::Ipv4Addr;
+
 use wire::ldp::HoldTime;
 
 use super::*;

@@ -37,7 +37,7 @@ impl Speaker {
             && is_station(source)
             && is_station(transport)
             && is_tellable(transport)
-            && is_link_source(source, via)
+            && is_source_of(source, via)
             && self.config.transport.has(family)
             && self.config.transport.of(family) != Some(transport)
             && !self.stopped;
@@ -188,15 +188,19 @@ impl Speaker {
     fn due_hellos(&mut self, now: Tick) -> Vec<(Due, AddressFamily)> {
         let mut hellos = Vec::new();
         for due in self.discovery.take_due(now) {
-            let Due::Link(interface) = due else {
-                hellos.extend(self.config.transport.ipv4.map(|_| (due, AddressFamily::Ipv4)));
-                continue;
+            let interface = match due {
+                Due::Link(interface) => interface,
+                Due::Target(aim) => {
+                    let family = AddressFamily::of_address(aim.address);
+                    hellos.extend(self.config.transport.has(family).then_some((due, family)));
+                    continue;
+                }
             };
             let addresses = self.discovery.interface(interface).map(|known| known.addresses.as_slice());
             for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
                 let is_source = |address: &IpAddr| {
                     AddressFamily::of_address(*address) == family
-                        && is_link_source(*address, Via::Link(interface))
+                        && is_source_of(*address, Via::Link(interface))
                 };
                 let has_source = addresses.unwrap_or_default().iter().any(is_source);
                 if self.config.transport.has(family) && (has_source || family == AddressFamily::Ipv4) {
@@ -236,11 +240,12 @@ fn decode(octets: &[u8]) -> Option<(LdpId, Hello)> {
     }
 }
 
-/// Whether link Hellos may come from this address: over IPv6 from a link-local one (RFC 7552 §5.1).
-fn is_link_source(source: IpAddr, via: Via) -> bool {
+/// Whether Hellos may come so from this address: over IPv6 those of a link from a link-local one, targeted ones from any other
+/// (RFC 7552 §5.1, §5.2).
+fn is_source_of(source: IpAddr, via: Via) -> bool {
     match (source, via) {
         (IpAddr::V6(source), Via::Link(_)) => source.is_unicast_link_local(),
-        (IpAddr::V6(_), Via::Targeted) => false,
+        (IpAddr::V6(source), Via::Targeted) => !source.is_unicast_link_local(),
         (IpAddr::V4(_), _) => true,
     }
 }

@@ -70,8 +70,8 @@ impl Speaker {
             && (self.guarded.contains_key(&id) || self.discovery.is_heard_on_link(id));
         match policy.targeted {
             Targeted::On(address) => Some(Aim { address, request: true }),
-            // TODO-correctness(RFC 7552 §5.2): targeted Hellos go over IPv4 only.
-            _ if protects => self.peers.get(&id)?.heard.ipv4.map(|address| Aim { address, request: true }),
+            // By the family that its session is over, or will be.
+            _ if protects => Some(Aim { address: self.peers.get(&id)?.transport, request: true }),
             Targeted::Answer(address) if asks => Some(Aim { address, request: false }),
             _ => None,
         }

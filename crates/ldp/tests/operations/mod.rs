@@ -456,8 +456,8 @@ fn any_targets(config: &mut Config, bits: usize) {
     }
     let [on, answer] = [1, 2].map(|n| peer(n).lsr_id);
     let targeted = |targeted| NeighborPolicy { targeted, ..NeighborPolicy::default() };
-    config.neighbors.named.insert(on, targeted(Targeted::On(on)));
-    config.neighbors.named.insert(answer, targeted(Targeted::Answer(answer)));
+    config.neighbors.named.insert(on, targeted(Targeted::On(on.into())));
+    config.neighbors.named.insert(answer, targeted(Targeted::Answer(answer.into())));
     for policy in config.neighbors.others.iter_mut() {
         let time = Duration::from_secs(2);
         policy.protection = if bits & 2 == 0 { Protection::For(time) } else { Protection::Forever };

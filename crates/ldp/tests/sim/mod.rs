@@ -72,7 +72,7 @@ enum What {
     },
     Targeted {
         node: usize,
-        source: Ipv4Addr,
+        source: IpAddr,
         octets: Vec<u8>,
     },
     Connect {
@@ -464,10 +464,15 @@ impl World {
                 self.later(LATENCY, What::Connect { node, conn, remote: remote.ip() });
             }
             Action::SendTargetedHello { to, octets } => {
-                let to = self.node_of(to);
+                let family = AddressFamily::of_address(to);
+                let transport = |node: usize| self.nodes[node].config.transport.of(family);
+                let source = transport(node).expect("it sends from an address that it has");
+                let Some(to) = (0..self.nodes.len()).find(|&node| transport(node) == Some(to)) else {
+                    return;
+                };
                 let reached = self.distances(&BTreeSet::from([node]))[to].is_some();
                 if reached && self.random.below(100) >= self.hello_loss_percent {
-                    self.later(LATENCY, What::Targeted { node: to, source: lsr_id(node), octets });
+                    self.later(LATENCY, What::Targeted { node: to, source, octets });
                 }
             }
             Action::RequireGtsm { .. } | Action::WaiveGtsm { .. } | Action::Sign { .. } => {}

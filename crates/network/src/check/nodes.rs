@@ -79,7 +79,18 @@ impl Checker<'_> {
         for (n, neighbor) in neighbors() {
             let place = place.item("ldp_neighbor", n);
             if let Some(address) = neighbor.transport_address {
-                self.host_address(address.into(), &place.key("transport_address"));
+                let place = place.key("transport_address");
+                self.host_address(address, &place);
+                let (spoken, family) = match address {
+                    IpAddr::V4(_) => (node.transport_address().is_some(), "IPv4"),
+                    IpAddr::V6(_) => (node.transport_address_v6.is_some(), "IPv6"),
+                };
+                if !spoken {
+                    let message = format!("{} speaks no LDP over {family}", node.name);
+                    let help = "write the neighbor's address of the other family, or give the node a transport address of \
+                                this one";
+                    self.error(message, help, &[(&place, "no session can be held with this address")]);
+                }
             }
             self.gtsm_of_a_remote(&place, node, neighbor);
             self.unanswered(&place, node, neighbor);

@@ -1,7 +1,7 @@
 //! LDP as it is written in the file: what holds for all nodes, and neighbors that are treated otherwise.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub struct LdpNeighbor {
     /// the LSR-id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(default)]
-    pub transport_address: Option<Ipv4Addr>,
+    pub transport_address: Option<IpAddr>,
     /// As in `[ldp]`, for this neighbor.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ProtectionText>", default)]

@@ -73,7 +73,7 @@ pub(crate) struct LdpIo {
     listeners: BTreeMap<AddressFamily, Arc<TcpListener>>,
     inputs: mpsc::Sender<Input>,
     hellos: BTreeMap<(InterfaceId, AddressFamily), HelloSocket>,
-    targeted: Option<Arc<UdpSocket>>,
+    targeted: BTreeMap<AddressFamily, Arc<UdpSocket>>,
     /// Whose connections should be signed and cannot be.
     unsigned: BTreeSet<IpAddr>,
     connections: HashMap<ConnId, Connection>,
@@ -105,8 +105,9 @@ impl LdpIo {
     /// Accepts connections and takes targeted Hellos from now on; see [`ldp_socket::listen`] for the sockets.
     pub(crate) fn new(listening_at: Listeners, inputs: mpsc::Sender<Input>) -> Self {
         let mut listening = JoinSet::new();
-        let targeted = listening_at.targeted.map(Arc::new);
-        if let Some(targeted) = &targeted {
+        let targeted: BTreeMap<_, _> =
+            listening_at.targeted.into_iter().map(|(family, socket)| (family, Arc::new(socket))).collect();
+        for targeted in targeted.values() {
             listening.spawn(receive(Arc::clone(targeted), LdpInput::Targeted, inputs.clone()));
         }
         let sessions = listening_at.sessions.into_iter();
@@ -215,7 +216,7 @@ impl LdpTransport for LdpIo {
         match action {
             Action::SendHello { interface, family, octets } => self.send_hello(interface, family, &octets),
             Action::SendTargetedHello { to, octets } => {
-                if let Some(socket) = &self.targeted {
+                if let Some(socket) = self.targeted.get(&AddressFamily::of_address(to)) {
                     Self::send_datagram(socket, SocketAddr::from((to, PORT)), &octets);
                 }
             }

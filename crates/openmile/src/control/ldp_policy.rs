@@ -28,7 +28,7 @@ pub(crate) fn neighbors(view: &NodeView, folder: &Path) -> Result<Neighbors, Sta
 fn policy(neighbor: &LdpNeighbor, view: &NodeView, folder: &Path) -> Result<NeighborPolicy, StartError> {
     let lsr_id = neighbor.lsr_id;
     let transport_address =
-        neighbor.transport_address.or(view.others.get(&lsr_id).copied()).unwrap_or(lsr_id);
+        neighbor.transport_address.or(view.others.get(&lsr_id).copied()).unwrap_or(lsr_id.into());
     let password = neighbor.password_file.as_deref().map(|file| password(neighbor, &folder.join(file)));
     Ok(NeighborPolicy {
         shut: neighbor.shut,
@@ -80,7 +80,7 @@ fn password(neighbor: &LdpNeighbor, file: &Path) -> Result<Password, StartError>
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use network::Network;
 
@@ -133,10 +133,15 @@ lsr_id = "10.255.0.2"
     fn targets_and_protection_are_whose_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let address = |n| Ipv4Addr::new(10, 255, 0, n);
+        let ip = |n| IpAddr::V4(address(n));
         let text = NETWORK
             .replace("[ldp]\n", "[ldp]\nsession_protection = 600\n")
             .replace("  password_file = \"secret\"\n", "")
-            .replace("10.255.0.2\"\n", "10.255.0.2\"\ntransport_address = \"10.255.0.22\"\n");
+            .replace("10.255.0.2\"\n", "10.255.0.2\"\ntransport_address = \"10.255.0.22\"\n")
+            .replace(
+                "10.255.0.1\"\n",
+                "10.255.0.1\"\ntransport_address = \"10.255.0.1\"\ntransport_address_v6 = \"fd00::1\"\n",
+            );
         let policy = |keys: &str, n: u8| {
             let named = format!("10.255.0.{n}\"\n  {keys}\n  gtsm");
             let text = text.replace("10.255.0.9\"\n  gtsm", &named);
@@ -145,18 +150,24 @@ lsr_id = "10.255.0.2"
         };
         let rows = [
             ("", 2, Targeted::Off, Protection::For(Duration::from_secs(600))),
-            ("targeted = \"on\"", 2, Targeted::On(address(22)), Protection::For(Duration::from_secs(600))),
+            ("targeted = \"on\"", 2, Targeted::On(ip(22)), Protection::For(Duration::from_secs(600))),
             (
                 "targeted = \"answer\"\n  session_protection = \"off\"",
                 9,
-                Targeted::Answer(address(9)),
+                Targeted::Answer(ip(9)),
                 Protection::Off,
             ),
             (
                 "targeted = \"on\"\n  transport_address = \"10.255.0.33\"\n  session_protection = \"forever\"",
                 2,
-                Targeted::On(address(33)),
+                Targeted::On(ip(33)),
                 Protection::Forever,
+            ),
+            (
+                "targeted = \"on\"\n  transport_address = \"2001:db8::33\"",
+                2,
+                Targeted::On("2001:db8::33".parse().unwrap()),
+                Protection::For(Duration::from_secs(600)),
             ),
         ];
         for (keys, n, targeted, protection) in rows {

@@ -28,21 +28,21 @@ const BACKLOG: u32 = 128;
 pub(crate) struct Listeners {
     /// For the connections of sessions.
     pub(crate) sessions: BTreeMap<AddressFamily, TcpListener>,
-    /// For targeted Hellos; they go over IPv4 only.
-    pub(crate) targeted: Option<UdpSocket>,
+    /// For targeted Hellos.
+    pub(crate) targeted: BTreeMap<AddressFamily, UdpSocket>,
 }
 
 /// Takes LDP's ports at the transport addresses. To be called before Hello sockets are made: it also finds out whether UDP's
 /// port is free everywhere.
 pub(crate) fn listen(transport: Transport) -> Result<Listeners, StartError> {
     let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-    let addresses = families.into_iter().filter_map(|family| Some((family, transport.of(family)?)));
-    let sessions = addresses.map(|(family, address)| Ok((family, sessions(family, address)?)));
-    let sessions = sessions.collect::<Result<_, StartError>>()?;
-    let targeted = |address: Ipv4Addr| {
-        targeted_hellos(address).map_err(|error| StartError::ldp_port(address.into(), error))
-    };
-    Ok(Listeners { sessions, targeted: transport.ipv4.map(targeted).transpose()? })
+    let mut listeners = Listeners { sessions: BTreeMap::new(), targeted: BTreeMap::new() };
+    for (family, address) in families.into_iter().filter_map(|family| Some((family, transport.of(family)?))) {
+        listeners.sessions.insert(family, sessions(family, address)?);
+        let targeted = targeted_hellos(family, address);
+        listeners.targeted.insert(family, targeted.map_err(|error| StartError::ldp_port(address, error))?);
+    }
+    Ok(listeners)
 }
 
 fn sessions(family: AddressFamily, transport: IpAddr) -> Result<TcpListener, StartError> {
@@ -59,10 +59,10 @@ fn sessions(family: AddressFamily, transport: IpAddr) -> Result<TcpListener, Sta
 }
 
 /// A socket for targeted Hellos: from and to the transport address.
-fn targeted_hellos(transport: Ipv4Addr) -> io::Result<UdpSocket> {
-    let socket = udp(AddressFamily::Ipv4)?;
+fn targeted_hellos(family: AddressFamily, transport: IpAddr) -> io::Result<UdpSocket> {
+    let socket = udp(family)?;
     socket.bind(&SocketAddr::from((transport, PORT)).into())?;
-    session_options(&socket)?;
+    unicast_options(&socket, family)?;
     UdpSocket::from_std(socket.into())
 }
 
@@ -124,28 +124,30 @@ const FROM_THE_LINK: [SockFilter; 4] = [
     SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
 ];
 
-/// What every IPv4 socket of a session has.
-fn session_options(socket: impl AsFd) -> io::Result<()> {
-    sockopt::set_ip_ttl(&socket, 255)?;
-    sockopt::set_ip_tos(&socket, CS6)?;
+/// What every socket has that one neighbor is spoken with: TTL 255, which those peers want that verify it (RFC 6720 §3, RFC
+/// 7552 §9), and its precedence.
+fn unicast_options(socket: impl AsFd, family: AddressFamily) -> io::Result<()> {
+    match family {
+        AddressFamily::Ipv4 => {
+            sockopt::set_ip_ttl(&socket, 255)?;
+            sockopt::set_ip_tos(&socket, CS6)?;
+        }
+        AddressFamily::Ipv6 => {
+            sockopt::set_ipv6_unicast_hops(&socket, Some(255))?;
+            sockopt::set_ipv6_tclass(&socket, CS6.into())?;
+        }
+    }
     Ok(())
 }
 
-/// A socket of a session. Each has TTL 255, which those peers want that verify it (RFC 6720 §3, RFC 7552 §9).
+/// A socket of a session.
 pub(crate) fn stream(family: AddressFamily) -> io::Result<TcpSocket> {
-    match family {
-        AddressFamily::Ipv4 => {
-            let socket = TcpSocket::new_v4()?;
-            session_options(&socket)?;
-            Ok(socket)
-        }
-        AddressFamily::Ipv6 => {
-            let socket = TcpSocket::new_v6()?;
-            sockopt::set_ipv6_unicast_hops(&socket, Some(255))?;
-            sockopt::set_ipv6_tclass(&socket, CS6.into())?;
-            Ok(socket)
-        }
-    }
+    let socket = match family {
+        AddressFamily::Ipv4 => TcpSocket::new_v4()?,
+        AddressFamily::Ipv6 => TcpSocket::new_v6()?,
+    };
+    unicast_options(&socket, family)?;
+    Ok(socket)
 }
 
 /// Receives nothing any more that has come through a router (RFC 6720 §2.2), or whatever comes.

@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    fn send_targeted_hello(&mut self, node: usize, to: Ipv4Addr, octets: Vec<u8>) {
+    fn send_targeted_hello(&mut self, node: usize, to: IpAddr, octets: Vec<u8>) {
         let other = (0..self.members.len()).find(|&other| lsr_id(other) == to);
         if let Some(other) = other.filter(|&other| self.reaches(node, other)) {
             let source = lsr_id(node);
