@@ -78,16 +78,18 @@ impl World {
 }
 
 mod tests {
+    use std::collections::BTreeMap;
     use std::ops::Range;
 
-    use api::ShowWhat;
-    use contract::{Binding, Change, Circuit, IlmAction, Nhlfe};
+    use api::{LibRow, ShowWhat};
+    use contract::{Binding, Change, Circuit, Fec, IlmAction, Label, Nhlfe};
+    use ipnet::IpNet;
     use serde_json::Value;
 
     use super::*;
     use crate::control::api_server::Question;
     use crate::simulation::edit;
-    use crate::simulation::plan::{Behind, Plan};
+    use crate::simulation::plan::{Behind, Plan, service_address};
     use crate::simulation::random::Random;
     use crate::simulation::world::File;
 
@@ -163,6 +165,58 @@ mod tests {
         assert!(taken > refused, "most files should be such that a running node can take them over");
     }
 
+    /// Its labels are nobody's until those who may send by them have forgotten it, and no neighbor is told of it: also where
+    /// the file comes while a node is still recovering what its forwarder holds.
+    #[test]
+    fn a_fec_that_is_no_more_leaves_nothing_but_labels_that_lead_nowhere() {
+        let mut labels = 0;
+        for (seed, restarted) in (0..12).flat_map(|seed| [(seed, false), (seed, true)]) {
+            let mut world = network_of(seed);
+            world.run(Duration::from_secs(20));
+            let mut plan = world.plan.clone();
+            let Some(gone) = plan.isps[0].doors.first().map(|door| door.fec) else { continue };
+            plan.isps[0]
+                .doors
+                .iter_mut()
+                .filter(|door| door.fec == gone)
+                .for_each(|door| door.fec = (200, 7));
+            world.files.push(File::new(plan).unwrap());
+            let gone = Fec(IpNet::from(IpAddr::from(service_address(gone))));
+            let before: Vec<_> = (0..world.members.len()).map(|node| world.labels_of(node, gone)).collect();
+            if restarted {
+                // Nobody hears anybody, so that recovery goes on.
+                world.mute.extend(0..world.cables.len());
+            }
+            for node in 0..world.members.len() {
+                if restarted {
+                    world.kill_control(node);
+                    world.later(Duration::from_millis(50), What::StartControl { node });
+                }
+                let after = Duration::from_millis(300);
+                world.later(after, What::Reload { node, file: 1, insist: false, announced: true });
+            }
+            for (after, told) in [(400, true), (10_000, false)] {
+                world.run(Duration::from_millis(after));
+                for (node, before) in before.iter().enumerate() {
+                    assert_eq!(world.members[node].file, 1, "seed {seed}: n{node} takes the file");
+                    let what = format!("seed {seed}, n{node}, restarted: {restarted}, after {after} ms");
+                    let now = world.labels_of(node, gone);
+                    assert!(
+                        before.keys().all(|label| now.contains_key(label)),
+                        "{what}: {before:?}, now {now:?}"
+                    );
+                    let nowhere = IlmAction::Swap { isp: None, nhlfes: Vec::new() };
+                    assert!(now.values().all(|action| *action == nowhere), "{what}: {now:?}");
+                    assert!(!world.goes_by_fec(node, gone), "{what}: packets still go there");
+                    assert!(told || !world.is_told(node, gone), "{what}: it is told to neighbors");
+                }
+            }
+            assert_eq!(world.checker.violation, None, "seed {seed}");
+            labels += before.iter().map(BTreeMap::len).sum::<usize>();
+        }
+        assert!(labels > 30, "{labels} labels");
+    }
+
     /// A node whose subscribers are stored must be started again once it has access ports for the first time.
     fn keep_access(plan: &mut Plan) {
         let Plan { nodes, terms, .. } = plan;
@@ -183,6 +237,34 @@ mod tests {
             let names: (BTreeSet<_>, BTreeSet<_>) =
                 (names(self.members[0].file).collect(), names(file).collect());
             !self.plan.stored || names.0.is_subset(&names.1)
+        }
+
+        /// What a node's forwarder does with the labels of a FEC.
+        fn labels_of(&self, node: usize, fec: Fec) -> BTreeMap<Label, IlmAction> {
+            let held = self.members[node].shell.as_ref().unwrap().installed().into_iter();
+            held.filter_map(|change| match change {
+                Change::Ilm(label, Some(ilm)) if ilm.fec == fec => Some((label, ilm.action)),
+                _ => None,
+            })
+            .collect()
+        }
+
+        /// Whether a node's forwarder puts packets on the LSP of a FEC.
+        fn goes_by_fec(&self, node: usize, fec: Fec) -> bool {
+            let held = self.members[node].shell.as_ref().unwrap().installed();
+            held.iter().any(|change| match change {
+                Change::Ftn(_, Some(ftn)) => ftn.choices.iter().any(|choice| choice.fec == fec),
+                Change::ReturnRoute(_, Some(route)) => route.fec == fec && !route.nhlfes.is_empty(),
+                _ => false,
+            })
+        }
+
+        /// Whether a node's neighbors and it have labels of a FEC of each other.
+        fn is_told(&self, node: usize, fec: Fec) -> bool {
+            let control = self.members[node].control.as_ref().unwrap();
+            let lib = control.answer(self.now, Question::Show(ShowWhat::Lib)).unwrap();
+            let rows: Vec<LibRow> = serde_json::from_value(lib).unwrap();
+            rows.iter().any(|row| row.fec.prefix == fec.0)
         }
 
         /// Everybody is known by their Ethernet addresses.
