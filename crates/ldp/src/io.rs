@@ -142,6 +142,44 @@ pub enum Event {
         /// The address that its Hellos come from.
         source: IpAddr,
     },
+    /// A datagram that came where Hellos are taken is none. Told once a minute.
+    NoHello {
+        /// How it came.
+        via: Via,
+        /// From where.
+        source: IpAddr,
+        /// How many there were since it was told of last.
+        times: u64,
+    },
+    /// A connection was not taken. Told once a minute.
+    ConnectionRefused {
+        /// From where it came.
+        remote: IpAddr,
+        /// Why.
+        reason: Refusal,
+        /// How many there were since it was told of last.
+        times: u64,
+    },
+    /// Something that a peer said was not taken, and it was told so; its session goes on, if it was up. Told once a minute for each
+    /// peer.
+    Refused {
+        /// Who.
+        peer: LdpId,
+        /// What it was told last.
+        status: wire::ldp::StatusCode,
+        /// How often that was so since it was told of last.
+        times: u64,
+    },
+    /// A peer says that it did not take something, or another advisory notification than the end of its labels. Told once a
+    /// minute for each peer.
+    Notified {
+        /// Who.
+        peer: LdpId,
+        /// What it says.
+        status: wire::ldp::StatusCode,
+        /// How many there were since it was told of last.
+        times: u64,
+    },
     /// No session is held with a peer whose Hellos say that it prefers the other address family for it, or that come by
     /// both families and do not say which (RFC 7552 §6.1.1). Told once a minute.
     Incompatible {
@@ -225,6 +263,29 @@ pub enum Installation {
     Awaited,
     /// It does not take the entry, or packets by it would get nowhere: who knows the label is told to stop.
     Refused,
+}
+
+/// Why a connection was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// As many as may have come from nobody who is heard.
+    #[error("too many connections from addresses that no Hello names")]
+    TooMany,
+    /// RFC 5036 §2.5.3.
+    #[error("no Hello names its address")]
+    NoHello,
+    /// What came by it.
+    #[error("what it says is not LDP")]
+    NoLdp,
+    /// It came before it could be asked to be signed.
+    #[error("it is not signed with the neighbor's password")]
+    Unsigned,
+    /// RFC 5036 §2.5.2.
+    #[error("the lower transport address does not open connections")]
+    NotItsTurn,
+    /// RFC 5036 §2.5.2.
+    #[error("the neighbor has a connection already")]
+    Second,
 }
 
 /// Why a session ended.

@@ -29,6 +29,7 @@ mod owner;
 mod peer;
 mod policy;
 mod requests;
+mod seldom;
 mod session;
 mod speaker;
 mod stations;
@@ -38,8 +39,8 @@ pub use config::{Config, Limits};
 pub use distribution::{Control, Distribution, LoopDetection, Retention};
 pub use family::Transport;
 pub use io::{
-    Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Role,
-    Via,
+    Action, ConnId, DownReason, Event, FecState, Installation, InterfaceId, LabeledNextHop, NextHop, Refusal,
+    Role, Via,
 };
 pub use owner::Owner;
 pub use policy::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password, Protection, Targeted};

@@ -12,6 +12,7 @@ use wire::ldp::{
 use crate::bindings::Bindings;
 use crate::distribution::Attributes;
 use crate::requests::Requests;
+use crate::seldom::Seldom;
 use crate::session::Session;
 use crate::{ConnId, DownReason, MessageCounters, Password, PeerCounters, Transport};
 
@@ -62,6 +63,12 @@ pub(crate) struct Peer {
     /// The last advisory notification that it sent.
     pub(crate) last_notified: Option<StatusCode>,
     pub(crate) counters: PeerCounters,
+    /// Why something of its was not taken, last, and how often, while that has not been told of.
+    pub(crate) refusal: Option<(StatusCode, u64)>,
+    /// What of its was not taken.
+    pub(crate) refused: Seldom,
+    /// Its advisory notifications.
+    pub(crate) notifications: Seldom,
     /// The address whose connections must be signed, and with what.
     pub(crate) signed: Option<(IpAddr, Password)>,
     /// Whether it has bound as many FECs as are kept of it.
@@ -139,6 +146,9 @@ impl Peer {
             last_down: None,
             last_notified: None,
             counters: PeerCounters::default(),
+            refusal: None,
+            refused: Seldom::default(),
+            notifications: Seldom::default(),
             signed: None,
             at_limit: false,
         }
@@ -180,8 +190,15 @@ impl Peer {
 
     /// Says that something was not taken; the session goes on.
     pub(crate) fn refuse(&mut self, status: Status) {
+        self.refuse_with(Notification::new(status));
+    }
+
+    /// Says so with more than its status.
+    pub(crate) fn refuse_with(&mut self, notification: Notification) {
         self.counters.malformed += 1;
-        self.send(Body::Notification(Notification::new(status)));
+        let times = self.refusal.map_or(0, |(_, times)| times);
+        self.refusal = Some((notification.status.code, times + 1));
+        self.send(Body::Notification(notification));
     }
 
     /// Forgets what it was told; it is told anew when there is a session.

@@ -27,6 +27,7 @@ use crate::discovery::{Discovery, Holds};
 use crate::family::is_switched;
 use crate::label_space::LabelSpace;
 use crate::peer::Peer;
+use crate::seldom::Seldom;
 use crate::stations::Stations;
 use crate::{
     Action, Config, ConnId, Counters, DownReason, Event, Installation, InterfaceId, NextHop, Owner, Via,
@@ -74,12 +75,16 @@ pub struct Speaker {
     shut: BTreeSet<Ipv4Addr>,
     /// Who is heard on no link and held by targeted Hellos, for its protection: until when, if not for ever.
     guarded: BTreeMap<LdpId, Option<Tick>>,
-    /// When it may be told again of who sends targeted Hellos and is not to.
-    unwanted_at: Tick,
-    /// When an impostor may be told of again.
-    impostor_at: Tick,
-    /// When an incompatible peer may be told of again.
-    incompatible_at: Tick,
+    /// Those who send targeted Hellos and are not to.
+    unwanted: Seldom,
+    /// Those who have our name.
+    impostors: Seldom,
+    /// Those who prefer another family.
+    incompatible: Seldom,
+    /// What came to our ports for Hellos and is none.
+    no_hellos: Seldom,
+    /// Connections that were not taken.
+    refused: Seldom,
     stopped: bool,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -114,9 +119,11 @@ impl Speaker {
             awaited: BTreeSet::new(),
             shut: BTreeSet::new(),
             guarded: BTreeMap::new(),
-            unwanted_at: now,
-            impostor_at: now,
-            incompatible_at: now,
+            unwanted: Seldom::default(),
+            impostors: Seldom::default(),
+            incompatible: Seldom::default(),
+            no_hellos: Seldom::default(),
+            refused: Seldom::default(),
             stopped: false,
             actions: VecDeque::new(),
             events: VecDeque::new(),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bench::{Bench, LOCAL, address, fec, hello, initialization, label, mapping, peer};
 use contract::{Label, Tick};
 use ldp::{
-    Action, ConnId, DownReason, Event, FecState, InterfaceId, LabeledNextHop, Role, SentState, SessionState,
-    StatusCode, Via,
+    Action, ConnId, DownReason, Event, FecState, InterfaceId, LabeledNextHop, Refusal, Role, SentState,
+    SessionState, StatusCode, Via,
 };
 use wire::ldp::{
     Addresses, Body, FecTlv, FtSession, LabelAbortRequest, LabelRelease, LabelRequest, LabelWithdraw,
@@ -278,8 +278,37 @@ fn what_is_malformed_is_answered_as_the_rfc_says() {
         assert_eq!(bench.closed(conn), !bears, "{code}");
         let down = Event::SessionDown { peer: peer(1), reason: DownReason::Local(code), kept: false };
         assert_eq!(bench.events.contains(&down), !bears, "{code}: {:?}", bench.events);
+        let refused = Event::Refused { peer: peer(1), status: code, times: 1 };
+        assert_eq!(bench.events.contains(&refused), bears, "{code}: {:?}", bench.events);
         assert_eq!(bench.speaker.neighbors(bench.now)[0].counters.malformed, 1);
     }
+}
+
+#[test]
+fn who_says_what_cannot_be_taken_again_and_again_is_told_of_once_a_minute() {
+    let mut bench = Bench::new(|_| {});
+    let (one, two) = (bench.session(1, None), bench.session(2, None));
+    bench.clear();
+    let unknown = |n: u8| [0, 1, 0, 14, 10, 255, 0, n, 0, 0, 0x3f, 0, 0, 4, 0, 0, 0, 9];
+    let advice = status(StatusCode::NO_ROUTE, None);
+    for _ in 0..10 {
+        bench.call(|speaker, now| speaker.handle_stream(now, one, &unknown(1).repeat(3)));
+        bench.say(one, 1, std::slice::from_ref(&advice));
+    }
+    bench.call(|speaker, now| speaker.handle_stream(now, two, &unknown(2)));
+    let refused =
+        |n, times| Event::Refused { peer: peer(n), status: StatusCode::UNKNOWN_MESSAGE_TYPE, times };
+    let notified = |times| Event::Notified { peer: peer(1), status: StatusCode::NO_ROUTE, times };
+    assert_eq!(bench.events, [refused(1, 3), notified(1), refused(2, 1)]);
+    bench.clear();
+    for _ in 0..13 {
+        bench.pass(Duration::from_secs(5), &[1, 2]);
+        bench.say(one, 1, &[Body::KeepAlive]);
+    }
+    bench.clear();
+    bench.call(|speaker, now| speaker.handle_stream(now, one, &unknown(1)));
+    bench.say(one, 1, &[advice]);
+    assert_eq!(bench.events, [refused(1, 28), notified(10)]);
 }
 
 #[test]
@@ -324,6 +353,9 @@ fn a_connection_before_its_hello_waits_for_it() {
     assert!(bench.bodies(conn).is_empty());
     let second = bench.accept(2);
     assert!(bench.closed(second), "no more than the limit wait");
+    let refused =
+        |n: u8, reason, times| Event::ConnectionRefused { remote: peer(n).lsr_id.into(), reason, times };
+    assert_eq!(bench.events, [refused(2, Refusal::TooMany, 1)]);
     bench.hello(1, 1);
     assert!(matches!(bench.bodies(conn).as_slice(), [Body::Initialization(_), Body::KeepAlive]));
 
@@ -340,6 +372,11 @@ fn a_connection_before_its_hello_waits_for_it() {
     bench.pass(Duration::from_secs(5), &[1]);
     assert_eq!(bench.bodies(stranger), [status(StatusCode::NO_HELLO, None)]);
     assert!(bench.closed(stranger));
+    bench.pass(Duration::from_secs(61), &[1]);
+    let stranger = bench.accept(3);
+    bench.clear();
+    bench.call(|speaker, now| speaker.handle_stream(now, stranger, b"GET / HTTP/1.1"));
+    assert_eq!(bench.events, [refused(3, Refusal::NoLdp, 5)], "told once a minute, with those between");
 }
 
 #[test]
@@ -388,6 +425,8 @@ fn hellos_of_no_use_are_ignored() {
     bench.call(|speaker, now| {
         speaker.handle_datagram(now, InterfaceId(1), SocketAddr::from((address(1, 1), 646)), &[1, 2, 3]);
     });
+    let via = Via::Link(InterfaceId(1));
+    assert_eq!(bench.events[2..], [Event::NoHello { via, source: address(1, 1).into(), times: 1 }]);
     let counters = bench.speaker.counters();
     assert_eq!((counters.hellos_received, counters.hellos_ignored, counters.hellos_malformed), (2, 8, 1));
 }

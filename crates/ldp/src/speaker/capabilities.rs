@@ -9,6 +9,7 @@ use wire::ldp::{
 };
 
 use super::Speaker;
+use crate::Event;
 use crate::peer::{Peer, Stale};
 
 impl Speaker {
@@ -46,21 +47,26 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let refused = peer.session_mut().and_then(|session| session.capabilities.take_refused());
         if let Some(returned_tlvs) = refused {
-            peer.counters.malformed += 1;
             let status =
                 Status { message: Some((name, kind)), ..Status::new(StatusCode::UNSUPPORTED_CAPABILITY) };
-            peer.send(Body::Notification(Notification { returned_tlvs, ..Notification::new(status) }));
+            peer.refuse_with(Notification { returned_tlvs, ..Notification::new(status) });
         }
     }
 
     /// An advisory Notification of an operational session. One that is not known is passed over, as announced (RFC 5919
     /// §5), and one that is known asks for nothing but this.
-    pub(super) fn notified(&mut self, id: LdpId, notification: &Notification) {
+    pub(super) fn notified(&mut self, now: Tick, id: LdpId, notification: &Notification) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.last_notified = Some(notification.status.code);
+        let status = notification.status.code;
+        peer.last_notified = Some(status);
+        if status != StatusCode::END_OF_LIB
+            && let Some(times) = peer.notifications.happened(now, 1)
+        {
+            self.events.push_back(Event::Notified { peer: id, status, times });
+        }
         let (stale, families) = (peer.stale, peer.families.clone());
         let Some(session) = peer.session_mut() else { return };
-        match (notification.status.code, &notification.fec) {
+        match (status, &notification.fec) {
             (StatusCode::UNSUPPORTED_CAPABILITY, _) => {
                 session.capabilities.returned(&notification.returned_tlvs);
             }

@@ -13,7 +13,7 @@ use wire::ldp::{
 use super::Speaker;
 use crate::peer::{Link, MAX_BACKOFF, MIN_BACKOFF, Peer, RETRY, count};
 use crate::session::{Due, Received, Session, Step, proposed_length};
-use crate::{Action, ConnId, DownReason, Event, Gtsm};
+use crate::{Action, ConnId, DownReason, Event, Gtsm, Refusal};
 
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ impl Speaker {
         match id {
             Some(id) if self.discovery.is_heard(id) => self.accept_of(now, conn, id, &[]),
             _ if self.stopped || self.pending.len() >= self.config.limits.pending_connections => {
-                self.refuse(conn)
+                self.refuse(now, conn, remote, Refusal::TooMany)
             }
             _ => {
                 self.pending.insert(conn, Pending { remote, deadline: now + PENDING, octets: Vec::new() });
@@ -107,7 +107,7 @@ impl Speaker {
             match self.pending.remove(&conn) {
                 // It came before it could be asked to be signed.
                 Some(_) if self.policy(id).is_some_and(|policy| policy.password.is_some()) => {
-                    self.refuse(conn)
+                    self.refuse(now, conn, transport, Refusal::Unsigned)
                 }
                 Some(pending) => self.accept_of(now, conn, id, &pending.octets),
                 None => {}
@@ -120,7 +120,8 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         // One connection per session; and the passive end does not open any (RFC 5036 §2.5.2).
         if peer.active || !matches!(peer.link, Link::Idle(_)) {
-            self.refuse(conn);
+            let (remote, active) = (peer.transport, peer.active);
+            self.refuse(now, conn, remote, if active { Refusal::NotItsTurn } else { Refusal::Second });
             return;
         }
         peer.link = Link::Session(Box::new(session));
@@ -138,9 +139,12 @@ impl Speaker {
         self.policy(id).map_or(Advertisement::DownstreamUnsolicited, |policy| policy.advertisement)
     }
 
-    fn refuse(&mut self, conn: ConnId) {
+    fn refuse(&mut self, now: Tick, conn: ConnId, remote: IpAddr, reason: Refusal) {
         self.counters.connections_refused += 1;
         self.actions.push_back(Action::Close { conn });
+        if let Some(times) = self.refused.happened(now, 1) {
+            self.events.push_back(Event::ConnectionRefused { remote, reason, times });
+        }
     }
 
     fn require_gtsm(&mut self, id: LdpId, conn: ConnId) {
@@ -193,8 +197,9 @@ impl Speaker {
         if let Some(pending) = self.pending.get_mut(&conn) {
             let begins = pending.octets.iter().chain(octets).copied();
             if pending.octets.len() + octets.len() > PENDING_OCTETS || !may_be_pdu(begins) {
+                let remote = pending.remote;
                 self.pending.remove(&conn);
-                self.refuse(conn);
+                self.refuse(now, conn, remote, Refusal::NoLdp);
             } else {
                 pending.octets.extend_from_slice(octets);
             }
@@ -211,6 +216,16 @@ impl Speaker {
                 Ok(Some(pdu)) => self.pdu(now, conn, id, pdu),
                 Err(error) => self.refuse_octets(now, id, error.to_status()),
             }
+        }
+        self.tell_refusals(now, id);
+    }
+
+    /// Tells of what was not taken of a peer's; of what ended its session is told with that.
+    fn tell_refusals(&mut self, now: Tick, id: LdpId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some((status, times)) = peer.refusal.take() else { return };
+        if let Some(times) = peer.refused.happened(now, times) {
+            self.events.push_back(Event::Refused { peer: id, status, times });
         }
     }
 
@@ -409,13 +424,13 @@ impl Speaker {
         let late: Vec<ConnId> =
             self.pending.iter().filter(|(_, p)| p.deadline <= now).map(|(&conn, _)| conn).collect();
         for conn in late {
-            self.pending.remove(&conn);
+            let Some(Pending { remote, .. }) = self.pending.remove(&conn) else { continue };
             let mut writer = PduWriter::new(self.local, DEFAULT_MAX_PDU_LENGTH);
             let body = Body::Notification(Notification::new(Status::new(StatusCode::NO_HELLO)));
             if writer.push(&Message { id: self.next_hello_id(), body }).is_ok() {
                 self.actions.push_back(Action::Write { conn, octets: writer.finish() });
             }
-            self.refuse(conn);
+            self.refuse(now, conn, remote, Refusal::NoHello);
         }
     }
 

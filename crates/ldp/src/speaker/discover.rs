@@ -1,7 +1,6 @@
 //! Hellos and what adjacencies mean for peers (RFC 5036 §2.4, §2.5.5, §3.5.2).
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{
@@ -16,14 +15,14 @@ use crate::family::{is_station, is_tellable};
 use crate::peer::{Link, MIN_BACKOFF, Peer};
 use crate::{Action, DownReason, Event, Via};
 
-/// How often it is said that another LSR has this one's name.
-const IMPOSTOR_INTERVAL: Duration = Duration::from_secs(60);
-
 impl Speaker {
     /// A Hello came in this way; whether it means anything.
     pub(super) fn hello(&mut self, now: Tick, via: Via, source: IpAddr, octets: &[u8]) -> bool {
         let Some((sender, hello)) = decode(octets) else {
             self.counters.hellos_malformed += 1;
+            if let Some(times) = self.no_hellos.happened(now, 1) {
+                self.events.push_back(Event::NoHello { via, source, times });
+            }
             return false;
         };
         let family = AddressFamily::of_address(source);
@@ -83,8 +82,8 @@ impl Speaker {
 
     /// Somebody has our name. It is ourselves where two of our interfaces are on one segment.
     fn impostor(&mut self, now: Tick, via: Via, source: IpAddr) {
-        if self.impostor_at <= now && !self.discovery.addresses().any(|own| own == source) {
-            self.impostor_at = now + IMPOSTOR_INTERVAL;
+        let is_another = !self.discovery.addresses().any(|own| own == source);
+        if is_another && self.impostors.happened(now, 1).is_some() {
             self.events.push_back(Event::Impostor { via, source });
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{AddressFamily, Body, Hello, LdpId, StatusCode};
@@ -12,9 +11,6 @@ use crate::family::messages;
 use crate::peer::Link;
 use crate::session::{Session, is_active};
 use crate::{DownReason, Event, Via};
-
-/// How often it is said that a peer's Hellos make a session impossible.
-const INCOMPATIBLE_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Speaker {
     /// Whether a peer prefers the other address family: then its Hello is passed over, and a session ends (RFC 7552
@@ -40,8 +36,7 @@ impl Speaker {
 
     /// No session is to be held with a peer as it is.
     fn incompatible(&mut self, now: Tick, id: LdpId, status: StatusCode) {
-        if self.incompatible_at <= now {
-            self.incompatible_at = now + INCOMPATIBLE_INTERVAL;
+        if self.incompatible.happened(now, 1).is_some() {
             self.events.push_back(Event::Incompatible { peer: id, status });
         }
         if self.peers.get(&id).is_some_and(|peer| !matches!(peer.link, Link::Idle(_))) {

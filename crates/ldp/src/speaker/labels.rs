@@ -65,7 +65,7 @@ impl Speaker {
             Body::LabelRequest(request) => self.label_request(id, message.id, &request),
             Body::LabelAbortRequest(abort) => self.label_abort_request(id, &abort),
             Body::Notification(notification) => {
-                self.notified(id, &notification);
+                self.notified(now, id, &notification);
                 self.notified_of_request(now, id, &notification);
             }
             Body::Capability(change) => self.capability_change(id, message.id, change),

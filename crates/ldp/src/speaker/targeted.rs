@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::LdpId;
@@ -17,9 +16,6 @@ use wire::ldp::LdpId;
 use super::Speaker;
 use crate::discovery::Aim;
 use crate::{Event, Protection, Targeted, Via};
-
-/// How often it is said that somebody sends targeted Hellos who is not to.
-const UNWANTED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Whether a targeted Hello is accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,8 +52,7 @@ impl Speaker {
             return Admission::NoMore;
         }
         self.counters.hellos_unwanted += 1;
-        if self.unwanted_at <= now {
-            self.unwanted_at = now + UNWANTED_INTERVAL;
+        if self.unwanted.happened(now, 1).is_some() {
             self.events.push_back(Event::UnwantedTargeted { peer: id, source });
         }
         Admission::No

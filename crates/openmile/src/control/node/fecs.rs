@@ -72,6 +72,19 @@ impl Node {
                  LDP over IPv4 and IPv6",
                 peer.lsr_id
             )),
+            Said::NoHello { via, source, times } => {
+                tracing::warn!("what {source} sends {} is no LDP Hello{}", self.way(via), so_often(times));
+            }
+            Said::ConnectionRefused { remote, reason, times } => {
+                tracing::warn!("an LDP connection from {remote} is refused: {reason}{}", so_often(times));
+            }
+            Said::Refused { peer, status, times } => {
+                let lsr = peer.lsr_id;
+                tracing::warn!("LDP neighbour {lsr} is told that what it says is not taken: {status}{}", so_often(times));
+            }
+            Said::Notified { peer, status, times } => {
+                tracing::warn!("LDP neighbour {} says: {status}{}", peer.lsr_id, so_often(times));
+            }
             Said::SessionUp { peer } => {
                 tracing::info!("LDP session with {} is up", peer.lsr_id);
                 self.events.tell(Event::Session { peer: peer.lsr_id, up: true, reason: None });
@@ -251,6 +264,11 @@ impl Node {
             None => fec.to_string(),
         }
     }
+}
+
+/// What is said once a minute at most says how often it was so.
+fn so_often(times: u64) -> String {
+    if times == 1 { String::new() } else { format!(" ({times} times since this was said last)") }
 }
 
 fn by_fec(rows: &[LspRow]) -> BTreeMap<Fec, Vec<&LspRow>> {
