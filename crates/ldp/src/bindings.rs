@@ -25,6 +25,8 @@ pub(crate) struct Binding {
 pub(crate) struct Bindings {
     by_fec: BTreeMap<Fec, Binding>,
     by_label: BTreeSet<(Label, Fec)>,
+    /// Labels that are bound to several FECs.
+    plural: BTreeSet<Label>,
     /// The LSRs along the LSPs, where loops are looked for and the peer says them.
     paths: BTreeMap<Fec, Box<[Ipv4Addr]>>,
 }
@@ -48,13 +50,28 @@ impl Bindings {
         self.by_label.range(first..).take_while(move |(of, _)| *of == label).map(|&(_, fec)| fec)
     }
 
+    /// Labels that the peer bound to several FECs, with each of these.
+    pub(crate) fn plural(&self) -> impl Iterator<Item = (Label, Fec)> {
+        self.plural.iter().flat_map(|&label| self.fecs_of(label).map(move |fec| (label, fec)))
+    }
+
     pub(crate) fn insert(&mut self, fec: Fec, binding: Binding) {
         match self.by_fec.insert(fec, binding) {
             Some(old) if old.label == binding.label => return,
-            Some(old) => drop(self.by_label.remove(&(old.label, fec))),
+            Some(old) => self.unbind(old.label, fec),
             None => {}
         }
+        if self.fecs_of(binding.label).next().is_some() {
+            self.plural.insert(binding.label);
+        }
         self.by_label.insert((binding.label, fec));
+    }
+
+    fn unbind(&mut self, label: Label, fec: Fec) {
+        self.by_label.remove(&(label, fec));
+        if self.fecs_of(label).nth(1).is_none() {
+            self.plural.remove(&label);
+        }
     }
 
     /// The way of a FEC's LSP.
@@ -74,7 +91,7 @@ impl Bindings {
     pub(crate) fn remove(&mut self, fec: Fec) -> Option<Binding> {
         let binding = self.by_fec.remove(&fec)?;
         self.paths.remove(&fec);
-        self.by_label.remove(&(binding.label, fec));
+        self.unbind(binding.label, fec);
         Some(binding)
     }
 
@@ -89,14 +106,10 @@ impl Bindings {
 
     /// Forgets what is of an earlier session.
     pub(crate) fn forget_stale(&mut self) {
-        let (by_label, paths) = (&mut self.by_label, &mut self.paths);
-        self.by_fec.retain(|&fec, binding| {
-            if binding.stale {
-                by_label.remove(&(binding.label, fec));
-                paths.remove(&fec);
-            }
-            !binding.stale
-        });
+        let stale: Vec<Fec> = self.iter().filter(|(_, binding)| binding.stale).map(|(fec, _)| fec).collect();
+        for fec in stale {
+            self.remove(fec);
+        }
     }
 
     /// Whether it was said why a FEC's binding cannot be used.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use contract::{Fec, Tick};
+use contract::{Fec, Label, Tick};
 
 use super::Speaker;
 use crate::bindings::Binding;
@@ -63,6 +63,23 @@ impl Speaker {
             let rows = peer.received.iter();
             rows.map(move |(fec, binding)| (id, fec, self.received_row(id, fec, binding)))
         })
+    }
+
+    /// The bindings of a FEC received, by peer.
+    pub fn received_of(&self, fec: Fec) -> impl Iterator<Item = (LdpId, Received)> {
+        let all = self.peers.iter();
+        all.filter_map(move |(&id, peer)| Some((id, self.received_row(id, fec, peer.received.of(fec)?))))
+    }
+
+    /// The bindings received by which a peer has given one label to several FECs.
+    pub fn received_twice(&self) -> impl Iterator<Item = (LdpId, Label, Fec)> {
+        let all = self.peers.iter();
+        all.flat_map(|(&id, peer)| peer.received.plural().map(move |(label, fec)| (id, label, fec)))
+    }
+
+    /// The FECs that a peer bound a label to.
+    pub fn fecs_of(&self, peer: LdpId, label: Label) -> impl Iterator<Item = Fec> {
+        self.peers.get(&peer).into_iter().flat_map(move |peer| peer.received.fecs_of(label))
     }
 
     /// Which addresses are whose: those that peers have told, and the link-local ones that their Hellos come from, on

@@ -62,7 +62,7 @@ impl Node {
         let neighbors = self.speaker.neighbors(now);
         let sessions = neighbors.iter().filter(|n| n.session == ldp::SessionState::Operational).count();
         let mut fecs = BTreeMap::new();
-        for row in &self.rows {
+        for row in self.rows() {
             *fecs.entry(row.fec).or_insert(false) |= row.state == FecState::Up;
         }
         let up = fecs.values().filter(|up| **up).count();

@@ -160,6 +160,20 @@ impl Ledger {
         self.set_all(|key| key.is_learned(), changes);
     }
 
+    /// This should be from now on, the last of a name; the rest stays as it is. Says what of it is news; what is to go and is
+    /// not there is none.
+    pub(crate) fn set_some(&mut self, changes: impl IntoIterator<Item = Change>) -> Vec<Key> {
+        let changes: BTreeMap<Key, Change> = changes.into_iter().map(|c| (Key::of(&c), c)).collect();
+        let is_news = |(key, change): &(Key, Change)| match self.entries.get(key) {
+            Some(entry) => entry != change,
+            None => key.removal().as_ref() != Some(change),
+        };
+        let news: Vec<_> = changes.into_iter().filter(is_news).collect();
+        let keys = news.iter().map(|(key, _)| *key).collect();
+        news.into_iter().for_each(|(_, change)| self.set(change));
+        keys
+    }
+
     /// This, and nothing else but bindings and what is learned, should be from now on.
     pub(crate) fn set_configured(&mut self, changes: impl IntoIterator<Item = Change>) {
         self.set_all(|key| !key.is_learned(), changes);
@@ -280,12 +294,11 @@ impl Ledger {
         ToForwarder::Change { generation, change }
     }
 
-    /// The forwarder has dealt with this many more changes. Says whether anything learned was among them.
-    pub(crate) fn applied(&mut self, changes: u32) -> bool {
-        let mut learned = false;
+    /// The forwarder has dealt with this many more changes. Says what of them was learned.
+    pub(crate) fn applied(&mut self, changes: u32) -> Vec<Key> {
         let mut room = false;
-        for key in (0..changes).map_while(|_| self.under_way.pop()).collect::<Vec<_>>() {
-            learned |= key.is_learned();
+        let mut keys: Vec<_> = (0..changes).map_while(|_| self.under_way.pop()).collect();
+        for &key in &keys {
             if self.retrying.remove(&key) && !self.unsent.contains(&key) {
                 self.refused.remove(&key);
             }
@@ -300,7 +313,8 @@ impl Ledger {
             self.retrying.extend(&self.refused);
             self.unsent.extend(&self.refused);
         }
-        learned
+        keys.retain(|key| key.is_learned());
+        keys
     }
 
     /// The forwarder did not take a change. Says whether that is news.
@@ -321,6 +335,14 @@ impl Ledger {
     /// What should be under this name.
     pub(crate) fn entry(&self, key: &Key) -> Option<&Change> {
         self.entries.get(key)
+    }
+
+    /// What is learned and should be.
+    #[cfg(test)]
+    pub(crate) fn learned(&self) -> BTreeMap<Key, Change> {
+        let there =
+            |(key, change): &(&Key, &Change)| key.is_learned() && key.removal().as_ref() != Some(*change);
+        self.entries.iter().filter(there).map(|(key, change)| (*key, change.clone())).collect()
     }
 
     /// Whether the forwarder holds what it should under this name, as far as it has said.

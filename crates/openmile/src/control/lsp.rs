@@ -8,14 +8,15 @@ use std::net::IpAddr;
 
 use api::{FecOperation, FecState};
 use contract::{
-    Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack, MacAddr,
-    Nhlfe, PortId, ReturnRoute, Tick,
+    Asn, Change, Circuit, Fec, Ftn, FtnChoice, Handoff, Ilm, IlmAction, IspPrefix, Label, LabelStack,
+    MacAddr, Nhlfe, PortId, ReturnRoute, Tick,
 };
 use ldp::{LabeledNextHop, LdpId, Role};
-use network::{HandoffView, HeadendView, NodeView};
+use network::{HandoffView, HeadendView, NodeView, ReturnRouteView};
 
 use super::kernel::Interface;
 use super::ledger::Key;
+use super::retired::Retired;
 use crate::netlink::LinkIndex;
 use crate::netlink::route::{HostRoute, NextHop};
 
@@ -37,37 +38,62 @@ impl KernelView {
     }
 }
 
-/// What FECs are at a node, for as long as its view is what it is.
+/// What FECs are at a node, for as long as its view is what it is: places in the view's lists.
 #[derive(Debug, Default)]
-pub(crate) struct Places<'a> {
-    handoffs: BTreeMap<Fec, Vec<&'a HandoffView>>,
+pub(crate) struct Places {
+    handoffs: BTreeMap<Fec, Vec<usize>>,
     /// By their return FECs.
-    headends: BTreeMap<Fec, &'a HeadendView>,
+    headends: BTreeMap<Fec, usize>,
     /// What the forwarder holds for packets that enter the LSP here.
     entrances: BTreeMap<Fec, Key>,
+    /// The headends whose ISPs' packets may enter the LSP.
+    pushes: BTreeMap<Fec, BTreeSet<usize>>,
+    /// The return routes that lead into the LSP.
+    return_routes: BTreeMap<Fec, Vec<usize>>,
+    /// The headends of ISPs.
+    isps: BTreeMap<Asn, usize>,
+    /// FECs by what the forwarder holds for packets that enter their LSPs.
+    prefixes: BTreeMap<IspPrefix, Fec>,
 }
 
-impl<'a> Places<'a> {
+impl Places {
     /// Those of this view.
-    pub(crate) fn of(view: &'a NodeView) -> Self {
+    pub(crate) fn of(view: &NodeView) -> Self {
         let mut places = Self::default();
-        for handoff in &view.handoffs {
-            places.handoffs.entry(handoff.fec).or_default().push(handoff);
+        for (n, handoff) in view.handoffs.iter().enumerate() {
+            places.handoffs.entry(handoff.fec).or_default().push(n);
         }
-        for headend in &view.headends {
-            places.headends.entry(headend.return_fec).or_insert(headend);
+        for (n, headend) in view.headends.iter().enumerate() {
+            places.headends.entry(headend.return_fec).or_insert(n);
+            places.isps.entry(headend.isp).or_insert(n);
             for isp_fec in &headend.fecs {
                 places.entrances.entry(isp_fec.fec).or_insert(Key::Ftn(headend.isp));
+                places.pushes.entry(isp_fec.fec).or_default().insert(n);
             }
         }
-        for route in &view.return_routes {
+        for (n, route) in view.return_routes.iter().enumerate() {
             places.entrances.entry(route.fec).or_insert(Key::ReturnRoute(route.prefix));
+            places.return_routes.entry(route.fec).or_default().push(n);
+            places.prefixes.insert(route.prefix, route.fec);
         }
         places
     }
 
-    fn handoffs(&self, fec: Fec) -> &[&'a HandoffView] {
-        self.handoffs.get(&fec).map_or(&[], Vec::as_slice)
+    /// The FECs with handoffs at this node.
+    pub(crate) fn handoff_fecs(&self) -> impl Iterator<Item = Fec> {
+        self.handoffs.keys().copied()
+    }
+
+    /// The FECs whose packets enter their LSPs here by this entry.
+    pub(crate) fn fecs_of(&self, entrance: Key, view: &NodeView) -> Vec<Fec> {
+        match entrance {
+            Key::Ftn(isp) => {
+                let headend = self.isps.get(&isp).and_then(|n| view.headends.get(*n));
+                headend.into_iter().flat_map(|headend| headend.fecs.iter().map(|of| of.fec)).collect()
+            }
+            Key::ReturnRoute(prefix) => self.prefixes.get(&prefix).copied().into_iter().collect(),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -77,7 +103,7 @@ pub(crate) struct Known<'a> {
     /// What the network file says of this node.
     pub(crate) view: &'a NodeView,
     /// The same by FEC.
-    pub(crate) places: &'a Places<'a>,
+    pub(crate) places: &'a Places,
     /// What LDP decided.
     pub(crate) ldp: &'a BTreeMap<Fec, ldp::FecState>,
     /// FECs to which the next hop bound a null label.
@@ -85,7 +111,7 @@ pub(crate) struct Known<'a> {
     /// Labels that a neighbour bound to FECs of several ISPs, see [`shared_labels`].
     pub(crate) shared_labels: &'a BTreeSet<(LdpId, Label)>,
     /// Labels that were withdrawn and that neighbours may still send by, with their FECs.
-    pub(crate) retired: &'a BTreeMap<Label, Fec>,
+    pub(crate) retired: &'a Retired,
     /// Those of them that nothing is carried by, since their FECs are another's by now.
     pub(crate) dead: &'a BTreeMap<Label, Fec>,
     /// Bindings in use that are kept from before the neighbour's restart.
@@ -98,8 +124,17 @@ pub(crate) struct Known<'a> {
     pub(crate) held: &'a BTreeMap<Circuit, Tick>,
 }
 
-impl Known<'_> {
-    fn is_live(&self, handoff: &HandoffView) -> bool {
+impl<'a> Known<'a> {
+    fn handoffs_of(self, fec: Fec) -> impl Iterator<Item = &'a HandoffView> + Clone {
+        let places = self.places.handoffs.get(&fec).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(move |n| self.view.handoffs.get(*n))
+    }
+
+    fn headend_of(self, fec: Fec) -> Option<&'a HeadendView> {
+        self.view.headends.get(*self.places.headends.get(&fec)?)
+    }
+
+    fn is_live(self, handoff: &HandoffView) -> bool {
         self.handoffs.contains_key(&handoff.circuit) && !self.held.contains_key(&handoff.circuit)
     }
 }
@@ -146,21 +181,38 @@ pub(crate) enum Out {
 /// What follows from what is known.
 pub(crate) fn lsps(known: Known) -> Lsps {
     let mut lsps = Lsps::default();
-    lsps.changes.extend(known.view.handoffs.iter().map(|handoff| handoff_entry(handoff, known)));
-    for &fec in known.view.fecs.keys() {
-        let state = known.ldp.get(&fec);
-        let handoffs = known.places.handoffs(fec);
-        if known.places.headends.contains_key(&fec) {
-            return_egress(fec, state, known, &mut lsps);
-        } else if handoffs.is_empty() {
-            passing(fec, state, known, &mut lsps);
-        } else {
-            handoff_egress(fec, handoffs, state, known, &mut lsps);
+    lsps.changes.extend(handoff_entries(known));
+    known.view.fecs.keys().for_each(|&fec| lsps.of_fec(fec, known));
+    lsps.changes.extend(known.retired.labels().filter_map(|(label, fec)| ilm(label, fec, known)));
+    lsps.changes.extend(known.dead.iter().map(|(&label, &fec)| leads_nowhere(label, fec)));
+    lsps.changes.extend(known.view.headends.iter().map(|headend| ftn(headend, known)));
+    lsps.changes.extend(known.view.return_routes.iter().map(|route| return_route(route, known)));
+    lsps
+}
+
+/// What follows for these FECs and labels alone, where nothing else that is known is news. A label in use is news together
+/// with its FEC.
+pub(crate) fn lsps_of(fecs: &BTreeSet<Fec>, labels: &BTreeSet<Label>, known: Known) -> Lsps {
+    let mut lsps = Lsps::default();
+    lsps.changes.extend(labels.iter().map(|label| Change::Ilm(*label, None)));
+    let (mut headends, mut routes) = (BTreeSet::<usize>::new(), BTreeSet::<usize>::new());
+    for &fec in fecs {
+        if known.view.fecs.contains_key(&fec) {
+            lsps.of_fec(fec, known);
         }
+        lsps.changes.extend(known.retired.labels_of(fec).filter_map(|label| ilm(label, fec, known)));
+        headends.extend(known.places.pushes.get(&fec).into_iter().flatten());
+        routes.extend(known.places.return_routes.get(&fec).into_iter().flatten());
     }
-    retired_labels(known, &mut lsps.changes);
-    ftns(known, &mut lsps.changes);
-    return_routes(known, &mut lsps.changes);
+    for &label in labels {
+        let retired = known.retired.fec_of(label).and_then(|fec| ilm(label, fec, known));
+        let dead = known.dead.get(&label).map(|&fec| leads_nowhere(label, fec));
+        lsps.changes.extend(dead.or(retired));
+    }
+    let headends = headends.into_iter().filter_map(|n| known.view.headends.get(n));
+    lsps.changes.extend(headends.map(|headend| ftn(headend, known)));
+    let routes = routes.into_iter().filter_map(|n| known.view.return_routes.get(n));
+    lsps.changes.extend(routes.map(|route| return_route(route, known)));
     lsps
 }
 
@@ -196,6 +248,11 @@ pub(crate) fn leads_somewhere(change: &Change) -> bool {
     }
 }
 
+/// The entries for this node's handoffs.
+pub(crate) fn handoff_entries(known: Known) -> impl Iterator<Item = Change> {
+    known.view.handoffs.iter().map(move |handoff| handoff_entry(handoff, known))
+}
+
 /// The ISP may send before its router has answered, and goes on sending while a flapping handoff is held down: what comes
 /// from it is the ISP's either way. Only what goes to it needs to know who answers.
 fn handoff_entry(view: &HandoffView, known: Known) -> Change {
@@ -207,15 +264,17 @@ fn egress_label(state: Option<&ldp::FecState>) -> Option<Label> {
     state.filter(|state| state.role == Role::Egress)?.in_label
 }
 
-/// The entry for a label of ours that stands for this FEC; `None` if the FEC is nothing here.
+/// The entry for a label of ours that stands for this FEC; `None` if the FEC is nothing here. What was withdrawn stays what it
+/// was for as long as neighbours may send by it: what is under way arrives where that is still possible, and what cannot
+/// is dropped in its ISP's name.
 fn ilm(label: Label, fec: Fec, known: Known) -> Option<Change> {
     // Of several handoffs with one FEC on one node, the preferred one of the live ones takes the packets.
-    let rank = |handoff: &&&HandoffView| {
+    let rank = |handoff: &&HandoffView| {
         let whole = known.handoffs.contains_key(&handoff.circuit);
         (known.is_live(handoff), whole, handoff.preference, Reverse(handoff.circuit))
     };
-    let handoff = known.places.handoffs(fec).iter().max_by_key(rank);
-    let headend = known.places.headends.get(&fec);
+    let handoff = known.handoffs_of(fec).max_by_key(rank);
+    let headend = known.headend_of(fec);
     let action = match (headend, handoff) {
         (Some(headend), _) => IlmAction::PopToSubscribers { isp: headend.isp },
         (None, Some(handoff)) => IlmAction::PopToHandoff { isp: handoff.isp, handoff: handoff.circuit },
@@ -226,46 +285,55 @@ fn ilm(label: Label, fec: Fec, known: Known) -> Option<Change> {
     Some(Change::Ilm(label, Some(Ilm { fec, action })))
 }
 
-/// What was withdrawn stays what it was for as long as neighbours may send by it: what is under way arrives where that is
-/// still possible, and what cannot is dropped in its ISP's name.
-fn retired_labels(known: Known, changes: &mut Vec<Change>) {
-    changes.extend(known.retired.iter().filter_map(|(&label, &fec)| ilm(label, fec, known)));
-    changes.extend(known.dead.iter().map(|(&label, &fec)| leads_nowhere(label, fec)));
-}
-
 /// The entry of a label that stood for another's FEC: nothing is carried by it, and it is to be given to nobody else yet.
 pub(crate) fn leads_nowhere(label: Label, fec: Fec) -> Change {
     let action = IlmAction::Swap { isp: None, nhlfes: Vec::new() };
     Change::Ilm(label, Some(Ilm { fec, action }))
 }
 
-fn return_egress(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {
-    let in_label = egress_label(state);
-    if let Some(label) = in_label {
-        lsps.changes.extend(ilm(label, fec, known));
+impl Lsps {
+    /// Adds a FEC's rows, and the entry for its label.
+    fn of_fec(&mut self, fec: Fec, known: Known) {
+        let state = known.ldp.get(&fec);
+        let (is_return, is_handoff) =
+            (known.headend_of(fec).is_some(), known.handoffs_of(fec).next().is_some());
+        let ends_here = is_return || is_handoff;
+        let in_label = if ends_here { egress_label(state) } else { state.and_then(|state| state.in_label) };
+        if let Some(label) = in_label {
+            self.changes.extend(ilm(label, fec, known));
+        }
+        if is_return {
+            self.rows.push(LspRow {
+                fec,
+                in_label,
+                operation: FecOperation::Pop,
+                out: Out::Subscribers,
+                state: if in_label.is_some() { FecState::Up } else { FecState::Pending },
+                installed_as: in_label.map(Key::Ilm),
+            });
+        } else if is_handoff {
+            self.rows.extend(handoff_rows(fec, in_label, known));
+        } else {
+            self.passing(fec, state, known);
+        }
     }
-    lsps.rows.push(LspRow {
-        fec,
-        in_label,
-        operation: FecOperation::Pop,
-        out: Out::Subscribers,
-        state: if in_label.is_some() { FecState::Up } else { FecState::Pending },
-        installed_as: in_label.map(Key::Ilm),
-    });
+
+    /// A FEC of another node: swapped here, and pushed where its packets enter here.
+    fn passing(&mut self, fec: Fec, state: Option<&ldp::FecState>, known: Known) {
+        let in_label = state.and_then(|state| state.in_label);
+        let entrance = known.places.entrances.get(&fec).copied();
+        if entrance.is_some() {
+            self.rows.extend(passing_rows(fec, FecOperation::Push, state, entrance, known));
+        }
+        if in_label.is_some() || entrance.is_none() {
+            let key = in_label.map(Key::Ilm);
+            self.rows.extend(passing_rows(fec, FecOperation::Swap, state, key, known));
+        }
+    }
 }
 
-fn handoff_egress(
-    fec: Fec,
-    handoffs: &[&HandoffView],
-    state: Option<&ldp::FecState>,
-    known: Known,
-    lsps: &mut Lsps,
-) {
-    let in_label = egress_label(state);
-    if let Some(label) = in_label {
-        lsps.changes.extend(ilm(label, fec, known));
-    }
-    lsps.rows.extend(handoffs.iter().map(|handoff| LspRow {
+fn handoff_rows(fec: Fec, in_label: Option<Label>, known: Known) -> impl Iterator<Item = LspRow> {
+    known.handoffs_of(fec).map(move |handoff| LspRow {
         fec,
         in_label,
         operation: FecOperation::Pop,
@@ -277,23 +345,7 @@ fn handoff_egress(
             (true, Some(_)) => FecState::Up,
         },
         installed_as: in_label.map(Key::Ilm),
-    }));
-}
-
-/// A FEC of another node: swapped here, and pushed where its packets enter here.
-fn passing(fec: Fec, state: Option<&ldp::FecState>, known: Known, lsps: &mut Lsps) {
-    let in_label = state.and_then(|state| state.in_label);
-    let entrance = known.places.entrances.get(&fec).copied();
-    if entrance.is_some() {
-        lsps.rows.extend(passing_rows(fec, FecOperation::Push, state, entrance, known));
-    }
-    if let Some(label) = in_label {
-        lsps.changes.extend(ilm(label, fec, known));
-    }
-    if in_label.is_some() || entrance.is_none() {
-        let key = in_label.map(Key::Ilm);
-        lsps.rows.extend(passing_rows(fec, FecOperation::Swap, state, key, known));
-    }
+    })
 }
 
 fn passing_rows(
@@ -363,37 +415,32 @@ fn nhlfes_of(fec: Fec, known: Known) -> Vec<Nhlfe> {
     nhlfes(&usable(known.ldp.get(&fec), known), known.kernel)
 }
 
-/// For each ISP the live FECs of the best preference, and among those the ones with the lowest route metric.
-fn ftns(known: Known, changes: &mut Vec<Change>) {
-    for headend in &known.view.headends {
-        let live: Vec<_> = headend
-            .fecs
-            .iter()
-            .map(|isp_fec| (isp_fec, nhlfes_of(isp_fec.fec, known)))
-            .filter(|(_, nhlfes)| !nhlfes.is_empty())
-            .map(|(isp_fec, nhlfes)| {
-                let rank = (Reverse(isp_fec.preference), metric(isp_fec.fec, known));
-                (rank, FtnChoice { fec: isp_fec.fec, nhlfes })
-            })
-            .collect();
-        let best = live.iter().map(|(rank, _)| *rank).min();
-        let mut choices: Vec<_> =
-            live.into_iter().filter(|(rank, _)| Some(*rank) == best).map(|(_, choice)| choice).collect();
-        choices.sort_by_key(|choice| choice.fec);
-        changes.push(Change::Ftn(headend.isp, Some(Ftn { choices })));
-    }
+/// An ISP's live FECs of the best preference, and among those the ones with the lowest route metric.
+fn ftn(headend: &HeadendView, known: Known) -> Change {
+    let live: Vec<_> = headend
+        .fecs
+        .iter()
+        .map(|isp_fec| (isp_fec, nhlfes_of(isp_fec.fec, known)))
+        .filter(|(_, nhlfes)| !nhlfes.is_empty())
+        .map(|(isp_fec, nhlfes)| {
+            let rank = (Reverse(isp_fec.preference), metric(isp_fec.fec, known));
+            (rank, FtnChoice { fec: isp_fec.fec, nhlfes })
+        })
+        .collect();
+    let best = live.iter().map(|(rank, _)| *rank).min();
+    let mut choices: Vec<_> =
+        live.into_iter().filter(|(rank, _)| Some(*rank) == best).map(|(_, choice)| choice).collect();
+    choices.sort_by_key(|choice| choice.fec);
+    Change::Ftn(headend.isp, Some(Ftn { choices }))
 }
 
 fn metric(fec: Fec, known: Known) -> u32 {
     known.kernel.routes.get(&fec.0.addr()).map_or(u32::MAX, |route| route.metric)
 }
 
-fn return_routes(known: Known, changes: &mut Vec<Change>) {
-    for route in &known.view.return_routes {
-        let (prefix, fec): (IspPrefix, Fec) = (route.prefix, route.fec);
-        let nhlfes = nhlfes_of(fec, known);
-        changes.push(Change::ReturnRoute(prefix, Some(ReturnRoute { fec, nhlfes })));
-    }
+fn return_route(route: &ReturnRouteView, known: Known) -> Change {
+    let nhlfes = nhlfes_of(route.fec, known);
+    Change::ReturnRoute(route.prefix, Some(ReturnRoute { fec: route.fec, nhlfes }))
 }
 
 #[cfg(test)]

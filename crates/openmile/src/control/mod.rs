@@ -28,6 +28,7 @@ mod lsp;
 pub(crate) mod node;
 mod recovery;
 pub(crate) mod reload;
+mod retired;
 mod show;
 pub(crate) mod start;
 mod subscribers;

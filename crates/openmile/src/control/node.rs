@@ -23,7 +23,8 @@ use super::inherited::Inheritance;
 use super::kernel::{Interface, KernelEvent};
 use super::ldp_io::{LdpInput, LdpTransport};
 use super::ledger::Key;
-use super::lsp::{self, KernelView, Known, LspRow, Lsps, Places};
+use super::lsp::{KernelView, LspRow, Places};
+use super::retired::Retired;
 use super::start::Parts;
 use super::subscribers::{self, Subscribers};
 use crate::netlink::LinkIndex;
@@ -32,6 +33,7 @@ mod backbone;
 mod directory;
 mod fecs;
 mod operate;
+mod refresh;
 mod reload;
 
 /// The node's state. Handlers take what happened; [`Node::settle`] says what follows.
@@ -55,7 +57,7 @@ pub(crate) struct Node {
     /// What LDP decided of each FEC.
     ldp_fecs: BTreeMap<Fec, ldp::FecState>,
     /// Labels that were withdrawn and that peers may still send by, with their FECs.
-    retired: BTreeMap<Label, Fec>,
+    retired: Retired,
     /// Those whose FECs are another's by now, or nobody's: nothing is carried by them, and a restart is to know of them.
     dead: BTreeMap<Label, Fec>,
     /// What the speaker was told of the entries for its labels.
@@ -67,8 +69,12 @@ pub(crate) struct Node {
     /// Labels that a peer bound to FECs of several ISPs.
     shared_labels: BTreeSet<(LdpId, Label)>,
     /// What was last worked out of all that.
-    pub(super) rows: Vec<LspRow>,
-    lsps_are_old: bool,
+    rows: BTreeMap<Fec, Vec<LspRow>>,
+    /// What has happened since then.
+    news: refresh::News,
+    /// Whether any of it is from before a neighbor's restart.
+    any_stale: bool,
+    places: Places,
     /// What the forwarder held when this process began and may stay, for as long as recovery goes on.
     inherited: Vec<Change>,
     pub(super) recovering: bool,
@@ -119,14 +125,16 @@ impl Node {
             started: (now, started),
             ports: BTreeMap::new(),
             ldp_fecs: BTreeMap::new(),
-            retired: BTreeMap::new(),
+            retired: Retired::default(),
             dead,
             installations: BTreeMap::new(),
             unopened: BTreeMap::new(),
             null_labels: BTreeMap::new(),
             shared_labels: BTreeSet::new(),
-            rows: Vec::new(),
-            lsps_are_old: true,
+            rows: BTreeMap::new(),
+            news: refresh::News { all: true, ..Default::default() },
+            any_stale: false,
+            places: Places::of(&view),
             starting,
             // Bindings are the directory's from here on, and there may be millions.
             inherited: inherited
@@ -273,7 +281,7 @@ impl Node {
             LdpInput::Stream(conn, octets) => {
                 self.speaker.handle_stream(now, conn, &octets);
                 // What a neighbour binds to a FEC that is not routed there matters too: see `lsp::shared_labels`.
-                self.lsps_are_old = true;
+                self.news.bindings = true;
             }
             LdpInput::Written(conn, octets) => self.speaker.handle_written(now, conn, octets),
             LdpInput::Closed(conn) => self.speaker.handle_closed(now, conn),
@@ -290,13 +298,13 @@ impl Node {
                 tracing::info!("the forwarder is connected");
                 self.link.connected(held, outgoing, self.subscribers.directory());
                 self.events.tell(Event::Forwarder { connected: true });
-                self.lsps_are_old = true;
+                self.news.all = true;
             }
             ForwarderInput::Lost(why) => {
                 tracing::error!("the forwarder is lost: {why}");
                 self.link.lost();
                 self.events.tell(Event::Forwarder { connected: false });
-                self.lsps_are_old = true;
+                self.news.all = true;
             }
             ForwarderInput::Message(message) => self.forwarder_said(now, message),
         }
@@ -304,8 +312,12 @@ impl Node {
 
     fn forwarder_said(&mut self, now: Tick, message: ToControl) {
         match message {
-            ToControl::Applied { changes } => self.lsps_are_old |= self.link.ledger().applied(changes),
+            ToControl::Applied { changes } => {
+                let applied = self.link.ledger().applied(changes);
+                self.news.entries.extend(applied);
+            }
             ToControl::Refused { change, error } => {
+                self.news.entries.insert(Key::of(&change));
                 if self.link.ledger().refused(&change, &error) {
                     self.events.alarm(format!("the forwarder refuses {change:?}: {error}"));
                 }
@@ -366,7 +378,7 @@ impl Node {
 
     fn handoff_said(&mut self, now: Tick, happened: handoffs::Happened) {
         use handoffs::Happened;
-        self.lsps_are_old = true;
+        self.news.handoffs = true;
         let (circuit, up, held_until) = match happened {
             Happened::Up(circuit) => (circuit, true, None),
             Happened::Down(circuit, held_until) => (circuit, false, held_until),

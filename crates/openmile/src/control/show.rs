@@ -74,7 +74,7 @@ impl Node {
     }
 
     fn isp(&self, now: Tick, isp: &network::model::Isp) -> api::Isp {
-        let up = |fec| self.rows.iter().any(|row| row.fec.0.addr() == fec && row.state == FecState::Up);
+        let up = |fec| self.rows().any(|row| row.fec.0.addr() == fec && row.state == FecState::Up);
         let handoffs = isp.handoffs.iter().map(|handoff| api::IspHandoff {
             node: handoff.node.as_str().to_owned(),
             port: handoff.port.as_str().to_owned(),
@@ -114,7 +114,7 @@ impl Node {
         let in_use = self.speaker.received().filter(|(_, _, received)| received.in_use);
         let unnamed = in_use.filter(|(_, _, received)| !received.named);
         let unnamed: BTreeSet<_> = unnamed.map(|(_, fec, received)| (fec, received.label)).collect();
-        self.rows.iter().map(|row| self.fec_row(row, &unnamed)).collect()
+        self.rows().map(|row| self.fec_row(row, &unnamed)).collect()
     }
 
     /// A label in use that was told without its FEC's owner comes from another make of LDP.

@@ -1,4 +1,3 @@
-use contract::Asn;
 use ldp::{InterfaceId, LdpId};
 use network::Network;
 
@@ -16,7 +15,7 @@ struct World {
     view: NodeView,
     ldp: BTreeMap<Fec, ldp::FecState>,
     null_labels: BTreeSet<Fec>,
-    retired: BTreeMap<Label, Fec>,
+    retired: Retired,
     stale: BTreeSet<(Fec, LdpId)>,
     kernel: KernelView,
     handoffs: BTreeMap<Circuit, Handoff>,
@@ -348,7 +347,7 @@ fn a_withdrawn_label_stays_what_it_was_until_it_is_freed() {
     let nowhere = Ilm { fec: there, action: IlmAction::Swap { isp: Some(ALPHA), nhlfes: vec![] } };
     assert_eq!(swap(&world, 50), Some(nowhere), "what cannot get on is dropped in its ISP's name");
     assert_eq!(swap(&world, 51), None);
-    world.retired.clear();
+    world.retired = Retired::default();
     assert_eq!(swap(&world, 50), None);
     // What is in the network file no more is nobody's.
     world.retired.insert(label(50), fec("10.99.0.1"));

@@ -21,7 +21,10 @@ pub(super) struct Unopened {
 impl Node {
     pub(super) fn kernel_said(&mut self, now: Tick, event: KernelEvent) {
         match event {
-            KernelEvent::Interface(port, interface) => self.interface(now, port, interface),
+            KernelEvent::Interface(port, interface) => {
+                self.interface(now, port, interface);
+                self.news.all = true;
+            }
             KernelEvent::Route(host, route) => {
                 let hops: Vec<_> = route.iter().flat_map(|route| &route.next_hops).collect();
                 let hops: Vec<_> = hops
@@ -29,6 +32,7 @@ impl Node {
                     .map(|hop| ldp::NextHop { interface: InterfaceId(hop.link.0), address: hop.address })
                     .collect();
                 self.speaker.handle_route(now, IpNet::from(host), &hops);
+                self.news.fecs.insert(Fec(IpNet::from(host)));
                 match route {
                     Some(route) => self.kernel.routes.insert(host, route),
                     None => self.kernel.routes.remove(&host),
@@ -37,6 +41,7 @@ impl Node {
             KernelEvent::NextHop(hop, mac) => {
                 let next_hop = ldp::NextHop { interface: InterfaceId(hop.link.0), address: hop.address };
                 self.speaker.handle_next_hop(now, next_hop, mac.is_some());
+                self.news.all = true;
                 match mac {
                     Some(mac) => self.kernel.macs.insert(hop, mac),
                     None => self.kernel.macs.remove(&hop),
@@ -44,7 +49,6 @@ impl Node {
             }
             KernelEvent::Synced => {}
         }
-        self.lsps_are_old = true;
     }
 
     pub(super) fn interface(&mut self, now: Tick, port: PortId, interface: Option<Interface>) {
@@ -82,7 +86,7 @@ impl Node {
         }
         self.speaker.handle_interface_up(now, id, &name, &interface.addresses);
         self.kernel.interfaces.insert(port, interface);
-        self.lsps_are_old = true;
+        self.news.all = true;
     }
 
     /// Tries again what could not be opened.

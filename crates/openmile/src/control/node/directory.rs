@@ -40,6 +40,7 @@ impl Node {
     /// Everything is told anew, for another directory is there.
     pub(super) fn directory_replaced(&mut self, now: Tick, old: Box<subscriber::Directory>) {
         self.link.ledger().replay_configuration(self.subscribers.directory());
+        self.news.all = true;
         self.desk.replaced(old);
         self.next_request(now);
     }

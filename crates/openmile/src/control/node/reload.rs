@@ -80,7 +80,8 @@ impl Node {
             let ports: Vec<_> = self.ports.iter().map(|(id, state)| (*id, state.clone())).collect();
             ports.iter().for_each(|(id, state)| self.check_mtu(*id, state));
         }
-        self.lsps_are_old = true;
+        self.places = Places::of(&self.view);
+        self.news.all = true;
     }
 
     /// Ports that are no more are down from now on, whatever the forwarder still says of them.
@@ -119,7 +120,7 @@ impl Node {
             let whose = |view: &NodeView| view.fec_owner(fec).map(|owner| (owner.isp, owner.kind));
             whose(new).is_some() && whose(new) == whose(&self.view)
         };
-        self.dead.extend(self.retired.extract_if(.., |_, fec| !same(fec)));
+        self.dead.extend(self.retired.take(|fec| !same(fec)));
         self.null_labels.retain(|fec, _| same(fec));
     }
 
