@@ -93,7 +93,7 @@ pub struct Limits {
     /// many. The others follow in further calls, between which other neighbors are heard and told.
     pub decisions: usize,
     /// Octets written to a connection and not yet reported by [`crate::Speaker::handle_written`]; a peer that makes
-    /// them exceed this is closed.
+    /// them exceed this is closed. All labels of a full table, mapped and withdrawn, are to have room.
     pub outbound: usize,
 }
 
@@ -147,7 +147,7 @@ impl Default for Limits {
             bindings_per_peer: 1 << 18,
             addresses_per_peer: 4096,
             decisions: 1024,
-            outbound: 1 << 20,
+            outbound: 1 << 24,
         }
     }
 }

@@ -43,11 +43,12 @@ pub struct Capacities {
 }
 
 impl Default for Capacities {
-    /// A headend of a million prefixes, or a tailend of as many ISPs as have counters.
+    /// A headend of a million prefixes, a tailend of as many ISPs as have counters, or a transit of as many FECs as are kept of
+    /// an LDP neighbor.
     fn default() -> Self {
         Self {
             bindings: 1 << 20,
-            incoming_labels: 1 << 16,
+            incoming_labels: 1 << 18,
             handoffs: 1 << 13,
             return_routes: 1 << 16,
             isps: 4 * ISP_SLOTS,
