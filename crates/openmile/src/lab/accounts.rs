@@ -8,6 +8,7 @@ use contract::counters::Traffic;
 use contract::{Asn, PortKind};
 use miette::{IntoDiagnostic, miette};
 
+use super::drops::Drops;
 use super::hosts::Hosts;
 use super::plan::{HostKind, Plan, ports_of};
 use super::watch::Nodes;
@@ -20,7 +21,8 @@ const LOOKS: usize = 60;
 /// What everybody had counted at one time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Snapshot {
-    nodes: BTreeMap<String, (Counters, Vec<DropRow>)>,
+    nodes: BTreeMap<String, Counters>,
+    drops: Drops,
     hosts: BTreeMap<String, Traffic>,
 }
 
@@ -76,45 +78,35 @@ impl Snapshot {
     /// The counters as they are now, of what is an ISP's.
     pub(super) async fn take(nodes: &Nodes, hosts: &mut Hosts) -> miette::Result<Self> {
         let mut counted = BTreeMap::new();
+        let mut drops = Drops::default();
         for (node, client) in nodes.iter() {
             let counters: Counters = client.show(ShowWhat::Counters).await.into_diagnostic()?;
-            let mut drops: Vec<DropRow> = client.show(ShowWhat::Drops).await.into_diagnostic()?;
-            drops.sort_by(|a, b| (&a.port, &a.reason).cmp(&(&b.port, &b.reason)));
-            counted.insert(node.to_owned(), (counters, drops));
+            drops.add(node, client).await?;
+            counted.insert(node.to_owned(), counters);
         }
-        Ok(Self { nodes: counted, hosts: hosts.received()? })
+        Ok(Self { nodes: counted, drops, hosts: hosts.received()? })
     }
 
     /// What of it can stand still: ports count ARP, probes, hellos and their like, which never end.
     fn of_isps(&self) -> impl PartialEq {
-        let nodes = self.nodes.values().map(|(counters, drops)| (counters.isps.clone(), drops.clone()));
-        (nodes.collect::<Vec<_>>(), self.hosts.clone())
+        let isps = self.nodes.values().map(|counters| counters.isps.clone());
+        (isps.collect::<Vec<_>>(), self.drops.clone(), self.hosts.clone())
     }
 
     /// How many frames a node dropped for a reason, and on which ports.
     pub(super) fn drops(&self, node: &str, reason: &str) -> u64 {
-        let rows = self.nodes.get(node).map_or(&[][..], |(_, rows)| rows);
-        rows.iter().filter(|row| row.reason == reason).map(|row| row.frames).sum()
+        self.drops.of(node).iter().filter(|row| row.reason == reason).map(|row| row.frames).sum()
     }
 
     /// Drops since an earlier snapshot: node, port, reason, meaning, how many.
     pub(super) fn drops_since(&self, earlier: &Self) -> Vec<(String, DropRow)> {
-        let before = |node: &str, row: &DropRow| {
-            let rows = earlier.nodes.get(node).map_or(&[][..], |(_, rows)| rows);
-            rows.iter().find(|r| (&r.port, &r.reason) == (&row.port, &row.reason)).map_or(0, |r| r.frames)
-        };
-        let all = self.nodes.iter().flat_map(|(node, (_, rows))| rows.iter().map(move |row| (node, row)));
-        let since = all.map(|(node, row)| {
-            let frames = row.frames.saturating_sub(before(node, row));
-            (node.clone(), DropRow { frames, ..row.clone() })
-        });
-        since.filter(|(_, row)| row.frames > 0).collect()
+        self.drops.since(&earlier.drops)
     }
 
     /// Frames that a port sent since an earlier snapshot.
     pub(super) fn sent_since(&self, earlier: &Self, node: &str, port: &str) -> u64 {
         let sent = |snapshot: &Self| {
-            let ports = snapshot.nodes.get(node).map_or(&[][..], |(counters, _)| &counters.ports);
+            let ports = snapshot.nodes.get(node).map_or(&[][..], |counters| &counters.ports);
             ports.iter().find(|counted| counted.port == port).map_or(0, |counted| counted.tx_frames)
         };
         sent(self).saturating_sub(sent(earlier))
@@ -153,8 +145,8 @@ impl Snapshot {
     /// hosts what the last one sent, to the octet.
     pub(super) fn against_books(&self, earlier: &Self, plan: &Plan) -> Vec<String> {
         let mut against = Vec::new();
-        for (node, (counters, _)) in &self.nodes {
-            let before = earlier.nodes.get(node).map_or(&[][..], |(counters, _)| &counters.isps);
+        for (node, counters) in &self.nodes {
+            let before = earlier.nodes.get(node).map_or(&[][..], |counters| &counters.isps);
             for row in &counters.isps {
                 let before = before.iter().find(|r| r.isp == row.isp).map(points);
                 for (number, (now, point)) in points(row).into_iter().enumerate() {
@@ -207,7 +199,7 @@ impl Snapshot {
     /// Fragments beyond the first of their packets that were made at the beginning of LSPs since an earlier snapshot.
     pub(super) fn extra_fragments_since(&self, earlier: &Self) -> [(Way, u64); 2] {
         let made = |snapshot: &Self, way| {
-            let all = snapshot.nodes.values().flat_map(|(counters, _)| &counters.isps);
+            let all = snapshot.nodes.values().flat_map(|counters| &counters.isps);
             let at = |row: &api::IspTraffic| match way {
                 Way::ToIsp => row.headend_to_isp.extra_fragments.packets,
                 Way::ToSubscriber => row.tailend_to_subscriber.extra_fragments.packets,
@@ -235,7 +227,7 @@ impl Snapshot {
     }
 
     fn sum(&self, isp: Asn, what: impl Fn(&api::IspTraffic) -> Traffic) -> Traffic {
-        let all = self.nodes.values().flat_map(|(counters, _)| &counters.isps).filter(|row| row.isp == isp);
+        let all = self.nodes.values().flat_map(|counters| &counters.isps).filter(|row| row.isp == isp);
         all.map(what).fold(Traffic::default(), more)
     }
 

@@ -16,6 +16,7 @@ mod backbone;
 mod build;
 mod checks;
 mod daemons;
+mod drops;
 mod failover;
 mod hosts;
 mod igp;

@@ -62,16 +62,22 @@ impl Node {
     }
 
     fn refresh_all(&mut self, now: Tick) {
-        let Lsps { mut changes, rows } = self.with_known(None, lsp::lsps);
-        if self.recovering {
-            recovery::keep_working(&mut changes, &self.inherited, &self.contradicted());
-        }
+        let Lsps { changes, rows } = self.all_lsps();
         self.link.ledger().set_learned(changes);
         let fecs: BTreeSet<Fec> = self.ldp_fecs.keys().chain(self.installations.keys()).copied().collect();
         self.confirm_labels(now, &fecs);
         self.any_stale = false;
         let fecs = self.rows.keys().copied().chain(rows.iter().map(|row| row.fec)).collect();
         self.set_rows(&fecs, rows);
+    }
+
+    /// What should be of all FECs.
+    fn all_lsps(&self) -> Lsps {
+        let mut lsps = self.with_known(None, lsp::lsps);
+        if self.recovering {
+            recovery::keep_working(&mut lsps.changes, &self.inherited, &self.contradicted());
+        }
+        lsps
     }
 
     fn refresh_some(&mut self, now: Tick, news: News) {
@@ -84,13 +90,13 @@ impl Node {
             // A null label may have been withdrawn.
             fecs.extend(self.null_labels.keys());
         }
-        let Lsps { mut changes, mut rows } =
-            self.with_known(Some(&fecs), |known| lsp::lsps_of(&fecs, &labels, known));
-        if handoffs {
-            changes.extend(
-                self.with_known(Some(&fecs), |known| lsp::handoff_entries(known).collect::<Vec<_>>()),
-            );
-        }
+        let Lsps { changes, mut rows } = self.with_known(Some(&fecs), |known| {
+            let mut lsps = lsp::lsps_of(&fecs, &labels, known);
+            if handoffs {
+                lsps.changes.extend(lsp::handoff_entries(known));
+            }
+            lsps
+        });
         let told = self.link.ledger().set_some(changes);
         // Other FECs' ways may be in the same entry, and wait for the forwarder with it.
         let others: BTreeSet<Fec> = told.into_iter().flat_map(|key| self.fecs_of(key)).collect();
@@ -113,14 +119,10 @@ impl Node {
 
     /// Takes over the rows of these FECs.
     fn set_rows(&mut self, fecs: &BTreeSet<Fec>, rows: Vec<LspRow>) {
-        let mut new = BTreeMap::<Fec, Vec<LspRow>>::new();
-        for mut row in rows {
-            self.look_at_entry(&mut row);
-            self.any_stale |= row.state == FecState::Stale;
-            new.entry(row.fec).or_default().push(row);
-        }
+        let mut new = self.as_held(rows);
         for &fec in fecs {
             let rows = new.remove(&fec).unwrap_or_default();
+            self.any_stale |= rows.iter().any(|row| row.state == FecState::Stale);
             let before = self.rows.remove(&fec).unwrap_or_default();
             if rows != before {
                 self.tell_of_rows(fec, &before, &rows);
@@ -131,15 +133,20 @@ impl Node {
         }
     }
 
-    /// A way is up when the forwarder holds it.
-    fn look_at_entry(&mut self, row: &mut LspRow) {
-        if matches!(row.state, FecState::Up | FecState::Stale) {
-            match row.installed_as {
-                Some(key) if self.link.holds(&key) => {}
-                Some(key) if self.link.ledger().is_refused(&key) => row.state = FecState::Refused,
-                _ => row.state = FecState::Pending,
+    /// Rows by FEC: a way is up when the forwarder holds it.
+    fn as_held(&mut self, rows: Vec<LspRow>) -> BTreeMap<Fec, Vec<LspRow>> {
+        let mut by_fec = BTreeMap::<Fec, Vec<LspRow>>::new();
+        for mut row in rows {
+            if matches!(row.state, FecState::Up | FecState::Stale) {
+                match row.installed_as {
+                    Some(key) if self.link.holds(&key) => {}
+                    Some(key) if self.link.ledger().is_refused(&key) => row.state = FecState::Refused,
+                    _ => row.state = FecState::Pending,
+                }
             }
+            by_fec.entry(row.fec).or_default().push(row);
         }
+        by_fec
     }
 
     /// Tells the speaker what the forwarder said of the entries of our labels for these FECs. One that leads nowhere is none.
@@ -254,21 +261,14 @@ impl Node {
     fn assert_fresh(&mut self) {
         let received = self.speaker.received().map(|(peer, fec, received)| (peer, received.label, fec));
         assert_eq!(self.shared_labels, lsp::shared_labels(received, &self.view));
-        let Lsps { mut changes, rows } = self.with_known(None, lsp::lsps);
-        if self.recovering {
-            recovery::keep_working(&mut changes, &self.inherited, &self.contradicted());
-        }
+        let Lsps { changes, rows } = self.all_lsps();
         let changes: BTreeMap<Key, Change> = changes.into_iter().map(|c| (Key::of(&c), c)).collect();
         let ledger = self.link.ledger().learned();
         let differ = |key: &&Key| ledger.get(key) != changes.get(key);
         let keys: BTreeSet<_> = ledger.keys().chain(changes.keys()).filter(differ).collect();
         let both: Vec<_> = keys.into_iter().map(|key| (key, ledger.get(key), changes.get(key))).collect();
         assert!(both.is_empty(), "{both:#?}");
-        let mut by_fec = BTreeMap::<Fec, Vec<LspRow>>::new();
-        for mut row in rows {
-            self.look_at_entry(&mut row);
-            by_fec.entry(row.fec).or_default().push(row);
-        }
+        let by_fec = self.as_held(rows);
         let differ = |fec: &&Fec| self.rows.get(fec) != by_fec.get(fec);
         let fecs: BTreeSet<_> = self.rows.keys().chain(by_fec.keys()).filter(differ).collect();
         let both: Vec<_> = fecs.into_iter().map(|fec| (fec, self.rows.get(fec), by_fec.get(fec))).collect();

@@ -10,12 +10,15 @@ mod table;
 
 use std::time::Duration;
 
+use api::DropRow;
 use miette::IntoDiagnostic;
 
 use super::accounts::Way;
 use super::checks::Checks;
+use super::drops::Drops;
 use super::hosts::Hosts;
 use super::igp::Igp;
+use super::report;
 use super::scenario::Lab;
 use super::screen::Step;
 use super::traffic::steady::{Fate, Log, Steady};
@@ -34,6 +37,8 @@ struct Trial {
     returned: Vec<Fate>,
     /// Packets of the share that went by what failed: before, after it failed, after it came back.
     share: Option<[u64; 3]>,
+    /// What the nodes dropped after it came back.
+    drops: Vec<(String, DropRow)>,
 }
 
 /// Lets everything fail, one after the other.
@@ -48,6 +53,9 @@ pub(super) async fn check(lab: Lab<'_>, hosts: &Hosts, checks: &mut Checks) -> m
     }
     table::print(&trials);
     for trial in &trials {
+        if trial.returned.iter().any(|fate| fate.lost > 0) {
+            report::drops(&trial.drops, &format!("on return from: {}", trial.misfortune.what));
+        }
         trial.check(checks);
     }
     Ok(())
@@ -65,13 +73,15 @@ async fn run(
     misfortune.happen(lab, igp).await?;
     let recovered = steady.whole_again(steady.mark(), LONGEST).await;
     let after = misfortune.share_of(lab, &steady).await?;
+    let dropped = Drops::of_running(lab.nodes).await;
     let returning = steady.mark();
     misfortune.mend(lab, igp).await?;
     let back = if recovered { misfortune.share_of(lab, &steady).await? } else { None };
     let log = steady.stop().await.into_diagnostic()?;
     let share = before.zip(after).zip(back).map(|((before, after), back)| [before, after, back]);
     let (failed, returned) = (log.fates(failing, returning), log.fates(returning, Log::END));
-    Ok(Trial { misfortune, failed, returned, share })
+    let drops = Drops::of_running(lab.nodes).await.since(&dropped);
+    Ok(Trial { misfortune, failed, returned, share, drops })
 }
 
 impl Misfortune {
