@@ -15,8 +15,9 @@ pub use ldp::LdpOperation;
 pub use reload::{Reload, ReloadOptions};
 pub use show::{
     Account, Adjacency, AdjacencyKind, BindingSide, Counters, DropRow, Fec, FecOperation, FecRow, FecState,
-    HandoffHealth, Isp, IspHandoff, IspTraffic, LibRow, Neighbor, NeighborKind, NodeInfo, Port, PortTraffic,
-    ServiceRole, ShowWhat, Subscriber,
+    HandoffHealth, IgpSync, Isp, IspHandoff, IspTraffic, Ldp, LdpAgreed, LdpCapabilities, LdpCounters,
+    LdpInterface, LdpLoopDetection, LdpMessages, LdpNeighbor, LdpSaid, LdpSettings, LibRow, Neighbor,
+    NeighborKind, NodeInfo, Port, PortTraffic, ServiceRole, ShowWhat, Subscriber,
 };
 
 pub use subscribers::{
@@ -58,6 +59,13 @@ pub enum Event {
         /// Why it went down.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// LDP is ready on a backbone port for the IGP to use the link, or is so no more (RFC 5443).
+    IgpSync {
+        /// The port.
+        port: String,
+        /// Whether all labels have been told.
+        achieved: bool,
     },
     /// A FEC's row in `show fec` changed.
     Fec {

@@ -1,10 +1,17 @@
 //! What `show` answers.
 
+mod ldp;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use contract::{Asn, Label, MacAddr, PortKind, VlanTags, counters::Traffic};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+pub use self::ldp::{
+    Adjacency, AdjacencyKind, IgpSync, Ldp, LdpAgreed, LdpCapabilities, LdpCounters, LdpInterface,
+    LdpLoopDetection, LdpMessages, LdpNeighbor, LdpSaid, LdpSettings,
+};
 
 /// The tables that can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +29,8 @@ pub enum ShowWhat {
     Neighbors,
     /// `[`[`Adjacency`]`]`
     Adjacencies,
+    /// [`Ldp`]
+    Ldp,
     /// `[`[`Subscriber`]`]`
     Subscribers,
     /// [`Counters`]
@@ -34,13 +43,14 @@ pub enum ShowWhat {
 
 impl ShowWhat {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Node,
         Self::Isps,
         Self::Fec,
         Self::Lib,
         Self::Neighbors,
         Self::Adjacencies,
+        Self::Ldp,
         Self::Subscribers,
         Self::Counters,
         Self::Drops,
@@ -60,6 +70,9 @@ impl ShowWhat {
             Self::Adjacencies => {
                 "LDP Hello adjacencies: how each LDP peer is heard, and for how long it holds"
             }
+            Self::Ldp => {
+                "LDP in full: settings, and each peer's session, capabilities, last errors, messages"
+            }
             Self::Subscribers => "Subscribers and what is bound to their circuits",
             Self::Counters => "Packets and octets by ISP and by port",
             Self::Drops => "Drops by port and reason",
@@ -76,6 +89,7 @@ impl ShowWhat {
             Self::Lib => "lib",
             Self::Neighbors => "neighbors",
             Self::Adjacencies => "adjacencies",
+            Self::Ldp => "ldp",
             Self::Subscribers => "subscribers",
             Self::Counters => "counters",
             Self::Drops => "drops",
@@ -139,6 +153,9 @@ pub struct IspHandoff {
     pub preference: u32,
     /// As far as this node can tell: at its own handoffs whether the next hops answer, elsewhere whether the LSP is there.
     pub up: bool,
+    /// At the node whose handoff it is: it waits for LSPs to the ISP's subscribers, after a start.
+    #[serde(default)]
+    pub waits: bool,
     /// More of it, at the node whose handoff it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HandoffHealth>,
@@ -204,6 +221,8 @@ pub enum FecState {
     Pending,
     /// The handoff's next hop does not answer, or its port is down.
     HandoffDown,
+    /// The handoff waits for LSPs to the ISP's subscribers, after a start.
+    HandoffWaits,
     /// The handoff failed too often of late, and is not used for a while even if its next hop answers.
     HeldDown,
     /// No route to the FEC.
@@ -300,33 +319,6 @@ pub struct Neighbor {
     pub seconds: Option<u64>,
     /// More, for people: bindings, timers, the last error.
     pub detail: String,
-}
-
-/// An LDP Hello adjacency (RFC 5036 §2.4): a way in which a peer is heard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adjacency {
-    /// The peer's LSR-id.
-    pub peer: Ipv4Addr,
-    /// By which Hellos.
-    pub kind: AdjacencyKind,
-    /// Of a link adjacency: the port.
-    pub port: Option<String>,
-    /// Where its Hellos come from.
-    pub source: IpAddr,
-    /// Seconds until it is over, unless another Hello comes; `None`: for ever.
-    pub left: Option<u64>,
-    /// Seconds that it holds without a Hello, as both ends agreed; `None`: for ever.
-    pub hold: Option<u64>,
-}
-
-/// A kind of Hellos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AdjacencyKind {
-    /// Link Hellos, to all routers on a link.
-    Link,
-    /// Targeted Hellos, to this node alone.
-    Targeted,
 }
 
 /// A subscription.

@@ -7,6 +7,7 @@ use contract::{Fec, Label};
 
 use crate::Owner;
 use crate::distribution::Attributes;
+use crate::transitive::Transitive;
 
 /// A binding received.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Bindings {
     plural: BTreeSet<Label>,
     /// The LSRs along the LSPs, where loops are looked for and the peer says them.
     paths: BTreeMap<Fec, Box<[Ipv4Addr]>>,
+    /// What the peer said with some labels that is to be passed on.
+    transitive: BTreeMap<Fec, Transitive>,
 }
 
 impl Bindings {
@@ -82,15 +85,26 @@ impl Bindings {
         }
     }
 
+    /// What is to be passed on with a FEC's label.
+    pub(crate) fn set_transitive(&mut self, fec: Fec, transitive: Transitive) {
+        if transitive.is_none() {
+            self.transitive.remove(&fec);
+        } else {
+            self.transitive.insert(fec, transitive);
+        }
+    }
+
     /// What the peer said with a FEC's label.
     pub(crate) fn attributes(&self, fec: Fec) -> Attributes {
         let hop_count = self.by_fec.get(&fec).and_then(|binding| binding.hop_count);
-        Attributes { hop_count, path: self.paths.get(&fec).cloned() }
+        let transitive = self.transitive.get(&fec).cloned().unwrap_or_default();
+        Attributes { hop_count, path: self.paths.get(&fec).cloned(), transitive }
     }
 
     pub(crate) fn remove(&mut self, fec: Fec) -> Option<Binding> {
         let binding = self.by_fec.remove(&fec)?;
         self.paths.remove(&fec);
+        self.transitive.remove(&fec);
         self.unbind(binding.label, fec);
         Some(binding)
     }

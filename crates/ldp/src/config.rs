@@ -97,7 +97,26 @@ pub struct Limits {
     pub outbound: usize,
 }
 
+/// What is proposed to neighbors, in Hellos and at the beginning of sessions; as in [`Config`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Proposals {
+    /// Hold time of link Hellos.
+    pub hello_hold: Duration,
+    /// Hold time of targeted Hellos.
+    pub targeted_hello_hold: Duration,
+    /// Time after which a silent session is dead.
+    pub keepalive: Duration,
+    /// Length of the longest PDU, octets.
+    pub max_pdu_length: u16,
+}
+
 impl Config {
+    /// What is proposed to neighbors.
+    pub fn proposals(&self) -> Proposals {
+        let Self { hello_hold, targeted_hello_hold, keepalive, max_pdu_length, .. } = *self;
+        Proposals { hello_hold, targeted_hello_hold, keepalive, max_pdu_length }
+    }
+
     /// How long peers may at most go on using labels of a speaker that is gone and told them nothing: they notice it, wait
     /// for it, lose their own control at the end of that, forward on until they have another, and find out in the recovery.
     pub fn forgetting(&self) -> Duration {

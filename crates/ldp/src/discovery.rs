@@ -162,6 +162,11 @@ impl Discovery {
         self.interfaces.get(&id)
     }
 
+    /// The interfaces that are up.
+    pub(crate) fn interfaces(&self) -> impl Iterator<Item = InterfaceId> {
+        self.interfaces.keys().copied()
+    }
+
     /// Has targeted Hellos go to a peer from now on, or none any more (`None`): then it is not heard by them either. Whether
     /// it was.
     pub(crate) fn set_target(&mut self, now: Tick, peer: LdpId, aim: Option<Aim>) -> bool {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use wire::ldp::{LabelMapping, LabelRequest, PathVector};
+use wire::ldp::{LabelMapping, LabelRequest, PathVector, UnknownTlv};
+
+use crate::transitive::Transitive;
 
 /// How this LSR distributes labels. The advertisement mode is the neighbors' own, see
 /// [`crate::NeighborPolicy::advertisement`].
@@ -60,26 +62,30 @@ pub(crate) struct Attributes {
     /// 0: not known.
     pub(crate) hop_count: Option<u8>,
     pub(crate) path: Option<Box<[Ipv4Addr]>>,
+    /// What is passed on unread.
+    pub(crate) transitive: Transitive,
 }
 
 impl Attributes {
     pub(crate) fn of_mapping(mapping: &LabelMapping) -> Self {
-        Self::new(mapping.hop_count, mapping.path_vector.as_ref())
+        Self::new(mapping.hop_count, mapping.path_vector.as_ref(), &mapping.unknown)
     }
 
     pub(crate) fn of_request(request: &LabelRequest) -> Self {
-        Self::new(request.hop_count, request.path_vector.as_ref())
+        Self::new(request.hop_count, request.path_vector.as_ref(), &request.unknown)
     }
 
-    fn new(hop_count: Option<u8>, path: Option<&PathVector>) -> Self {
-        Self { hop_count, path: path.map(|path| path.lsr_ids().into()) }
+    fn new(hop_count: Option<u8>, path: Option<&PathVector>, unknown: &[UnknownTlv]) -> Self {
+        let path = path.map(|path| path.lsr_ids().into());
+        Self { hop_count, path, transitive: Transitive::of(unknown) }
     }
 
     pub(crate) fn path_vector(&self) -> Option<PathVector> {
         PathVector::new(self.path.as_ref()?.to_vec())
     }
 
-    /// The attributes of an LSP that goes on in several ways: the longest, and all LSRs on any of them.
+    /// The attributes of an LSP that goes on in several ways: the longest, all LSRs on any of them, and what the first has to
+    /// be passed on.
     pub(crate) fn joined(ways: &[Self]) -> Self {
         let counts = || ways.iter().map(|way| way.hop_count);
         let all_known = counts().all(|count| count.is_some_and(|count| count > 0));
@@ -90,7 +96,12 @@ impl Attributes {
             [one] => one.path.clone(),
             _ => paths().next().map(|_| all().into_iter().collect()),
         };
-        Self { hop_count: counts().any(|count| count.is_some()).then_some(most).flatten(), path }
+        let transitive = ways.iter().map(|way| &way.transitive).find(|transitive| !transitive.is_none());
+        Self {
+            hop_count: counts().any(|count| count.is_some()).then_some(most).flatten(),
+            path,
+            transitive: transitive.cloned().unwrap_or_default(),
+        }
     }
 
     /// Whether they show a loop: Check_Received_Attributes (RFC 5036 A.2.6). Without loop detection they are not looked
@@ -114,18 +125,19 @@ impl Attributes {
     /// What a request says that is sent since these attributes came with one from upstream (`None`: since packets enter
     /// here): Prepare_Label_Request_Attributes (RFC 5036 A.2.7). This LSR merges.
     pub(crate) fn for_request(received: Option<&Self>, local: Ipv4Addr, detects: bool) -> Self {
+        let transitive = received.map(|received| received.transitive.clone()).unwrap_or_default();
         // PRqA.1: no link here asks for a hop count.
         let has_count = received.is_some_and(|received| received.hop_count.is_some());
         if !has_count && !detects {
-            return Self::default();
+            return Self { transitive, ..Self::default() };
         }
         // PRqA.2, PRqA.3; PRqA.4, PRqA.5: no path vector, since this LSR merges.
-        let Some(received) = received else { return Self { hop_count: Some(1), path: None } };
+        let Some(received) = received else { return Self { hop_count: Some(1), ..Self::default() } };
         // PRqA.6 to 8.
         let hop_count = Some(received.hop_count.map_or(0, one_more));
         // PRqA.9 to 12; PRqA.11, PRqA.13: this LSR merges.
         let path = received.path.as_ref().filter(|_| detects).map(|path| with(local, path));
-        Self { hop_count, path }
+        Self { hop_count, path, transitive }
     }
 
     /// What a mapping says: Prepare_Label_Mapping_Attributes (RFC 5036 A.2.8). `self` came from the next hops; `before`
@@ -137,19 +149,21 @@ impl Attributes {
         way: Way,
         before: Option<Option<u8>>,
     ) -> Self {
-        // PMpA.1 to 3: see `Owner`. PMpA.4: no link here asks for a hop count.
+        // PMpA.1 to 3, and see `Owner`.
+        let transitive = if way == Way::Ends { Transitive::default() } else { self.transitive.clone() };
+        // PMpA.4: no link here asks for a hop count.
         if self.hop_count.is_none() && !detects {
-            return Self::default();
+            return Self { transitive, ..Self::default() };
         }
         // PMpA.5, PMpA.6.
         if way == Way::Ends {
-            return Self { hop_count: Some(1), path: None };
+            return Self { hop_count: Some(1), path: None, transitive };
         }
         // PMpA.7, PMpA.10, PMpA.11; PMpA.8, PMpA.9: every LSR here decrements the TTL.
         let hop_count = Some(self.hop_count.map_or(0, one_more));
         // PMpA.12.
         let path = detects.then(|| self.path_for_mapping(local, way, before)).flatten();
-        Self { hop_count, path }
+        Self { hop_count, path, transitive }
     }
 
     fn path_for_mapping(

@@ -122,6 +122,13 @@ pub enum Event {
         /// Who.
         peer: LdpId,
     },
+    /// LDP is ready on a link for the IGP to use it, or is so no more (RFC 5443).
+    IgpSync {
+        /// The link.
+        interface: InterfaceId,
+        /// Whether all neighbors there and we have told each other all labels.
+        achieved: bool,
+    },
     /// A peer is heard on no link any more; its session and labels are kept, since it answers targeted Hellos
     /// ([`crate::Protection`]).
     Protected {

@@ -33,9 +33,10 @@ mod seldom;
 mod session;
 mod speaker;
 mod stations;
+mod transitive;
 mod view;
 
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Proposals};
 pub use distribution::{Control, Distribution, LoopDetection, Retention};
 pub use family::Transport;
 pub use io::{
@@ -46,7 +47,7 @@ pub use owner::Owner;
 pub use policy::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password, Protection, Targeted};
 pub use speaker::Speaker;
 pub use view::{
-    Adjacency, Capabilities, Counters, LibEntry, MessageCounters, Neighbor, PeerCounters, Received, Sent,
-    SentState, SessionState,
+    Adjacency, Agreed, Capabilities, Counters, IgpSync, LibEntry, MessageCounters, Neighbor, PeerCounters,
+    Received, Sent, SentState, SessionState,
 };
 pub use wire::ldp::{AddressFamily, Advertisement, Capability, LdpId, StatusCode, TransportPreference};

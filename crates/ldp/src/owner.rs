@@ -28,6 +28,11 @@ impl Owner {
         UnknownTlv { kind: KIND, forward: true, value }
     }
 
+    /// Whether that is what this says.
+    pub(crate) fn is_named_by(tlv: &UnknownTlv) -> bool {
+        tlv.kind == KIND && tlv.value.starts_with(&VENDOR)
+    }
+
     /// The owner that a message names, if it does.
     pub(crate) fn named(tlvs: &[UnknownTlv]) -> Option<Self> {
         let ours = tlvs.iter().filter(|tlv| tlv.kind == KIND);

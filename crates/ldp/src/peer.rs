@@ -59,9 +59,13 @@ pub(crate) struct Peer {
     /// What it is asked for.
     pub(crate) asks: Requests,
     pub(crate) stale: Option<Stale>,
-    pub(crate) last_down: Option<DownReason>,
+    /// Whether it and we have told each other all labels (RFC 5443).
+    pub(crate) told_all: bool,
+    pub(crate) last_down: Option<(DownReason, Tick)>,
     /// The last advisory notification that it sent.
-    pub(crate) last_notified: Option<StatusCode>,
+    pub(crate) last_notified: Option<(StatusCode, Tick)>,
+    /// Why something of its was not taken last, as far as told.
+    pub(crate) last_refused: Option<(StatusCode, Tick)>,
     pub(crate) counters: PeerCounters,
     /// Why something of its was not taken, last, and how often, while that has not been told of.
     pub(crate) refusal: Option<(StatusCode, u64)>,
@@ -143,8 +147,10 @@ impl Peer {
             lacked_label: false,
             asks: Requests::default(),
             stale: None,
+            told_all: false,
             last_down: None,
             last_notified: None,
+            last_refused: None,
             counters: PeerCounters::default(),
             refusal: None,
             refused: Seldom::default(),

@@ -26,7 +26,7 @@ use wire::ldp::{
 };
 
 use crate::capabilities::Capabilities;
-use crate::{Config, ConnId, SessionState};
+use crate::{Agreed, Config, ConnId, SessionState};
 
 /// How long it may take from the connection to OPERATIONAL.
 const SETUP: Duration = Duration::from_secs(15);
@@ -84,6 +84,13 @@ pub(crate) enum Step {
 }
 
 impl Session {
+    /// What both ends agreed on.
+    pub(crate) fn agreed(&self) -> Agreed {
+        let reconnect = self.peer_ft.map(|ft| ft.reconnect.duration()).filter(|time| !time.is_zero());
+        let Self { hold, max_pdu_length, on_demand, gtsm, .. } = *self;
+        Agreed { keepalive: hold, max_pdu_length, on_demand, gtsm, reconnect }
+    }
+
     /// A session on a new connection, INITIALIZED.
     pub(crate) fn new(now: Tick, conn: ConnId, config: &Config, advertisement: Advertisement) -> Self {
         let local = LdpId::platform(config.lsr_id);

@@ -13,6 +13,7 @@ mod labels;
 mod neighbors;
 mod restart;
 mod show;
+mod sync;
 mod targeted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,6 +37,7 @@ use by_hop::ByHop;
 use connection::Pending;
 use decide::FecEntry;
 use restart::Recovery;
+use sync::Links;
 
 /// An LDP speaker without I/O: `handle_*` in, `poll_*` out.
 ///
@@ -71,6 +73,8 @@ pub struct Speaker {
     recovery: Option<Recovery>,
     /// FECs whose labels wait for the forwarder's word.
     awaited: BTreeSet<Fec>,
+    /// How far LDP is on each link.
+    links: Links,
     /// Neighbors that the operator has shut.
     shut: BTreeSet<Ipv4Addr>,
     /// Who is heard on no link and held by targeted Hellos, for its protection: until when, if not for ever.
@@ -117,6 +121,7 @@ impl Speaker {
             starving: BTreeSet::new(),
             recovery: None,
             awaited: BTreeSet::new(),
+            links: Links::default(),
             shut: BTreeSet::new(),
             guarded: BTreeMap::new(),
             unwanted: Seldom::default(),
@@ -319,6 +324,7 @@ impl Speaker {
             self.recovery.as_ref().map(Recovery::deadline),
             self.kept.poll_timeout(),
             self.deferred.poll_timeout(),
+            self.links.poll_timeout(),
             // There is more to decide: at once.
             (!self.by_hop.is_settled()).then_some(Tick(0)),
         ];
@@ -354,6 +360,7 @@ impl Speaker {
             }
         }
         self.check_recovery(now);
+        self.check_links(now);
     }
 
     fn next_hello_id(&mut self) -> MessageId {

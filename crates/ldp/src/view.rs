@@ -25,14 +25,16 @@ pub struct Neighbor {
     pub active: bool,
     /// How long the session has been operational.
     pub up_for: Option<Duration>,
-    /// The session's hold time that both agreed on.
-    pub keepalive: Option<Duration>,
+    /// What both ends of the session agreed on.
+    pub agreed: Option<Agreed>,
     /// What the session's two ends can do beyond RFC 5036.
     pub capabilities: Option<Capabilities>,
-    /// Why the last session ended.
-    pub last_down: Option<DownReason>,
-    /// The last thing that it notified us of without ending a session.
-    pub last_notified: Option<StatusCode>,
+    /// Why the last session, or attempt at one, ended, and how long ago.
+    pub last_down: Option<(DownReason, Duration)>,
+    /// The last thing that it notified us of without ending a session, and how long ago.
+    pub last_notified: Option<(StatusCode, Duration)>,
+    /// Why something that it said was not taken last, without ending a session, and how long ago.
+    pub last_refused: Option<(StatusCode, Duration)>,
     /// Whether bindings of an earlier session are kept (RFC 3478).
     pub stale: bool,
     /// The addresses that it told.
@@ -45,6 +47,22 @@ pub struct Neighbor {
     pub at_limit: bool,
     /// Counters since the neighbor was first heard.
     pub counters: PeerCounters,
+}
+
+/// What the two ends of a session that is up agreed on at its beginning (RFC 5036 §3.5.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Agreed {
+    /// After how long a silence the session is dead.
+    pub keepalive: Duration,
+    /// The longest PDU, octets.
+    pub max_pdu_length: u16,
+    /// Whether labels are told on demand; else unsolicited.
+    pub on_demand: bool,
+    /// Whether only what comes with TTL 255 is received (RFC 6720).
+    pub gtsm: bool,
+    /// Graceful restart: how long the neighbor asked us to keep what it told while its session is down (RFC 3478 §2);
+    /// `None`: it does not do so.
+    pub reconnect: Option<Duration>,
 }
 
 /// Where a neighbor is heard.
@@ -91,6 +109,19 @@ pub enum SessionState {
     OpenSent,
     /// Labels are exchanged.
     Operational,
+}
+
+/// How far LDP is on a link (RFC 5443): the IGP should not use one that has not achieved it while there is another way.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum IgpSync {
+    /// Nobody is heard.
+    NoNeighbor,
+    /// A neighbor is heard whose session is not up.
+    NoSession,
+    /// A session is up, and not all labels are told.
+    Exchanging,
+    /// All neighbors and we have told each other all labels.
+    Achieved,
 }
 
 /// A row of the label information base: a FEC and what one peer told and was told of it.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bench::{Bench, address, fec, hello, initialization, label, mapping, octets, peer};
 use contract::Tick;
 use ldp::{
-    Action, ConnId, DownReason, Event, Gtsm, InterfaceId, LdpId, NeighborPolicy, Neighbors, Protection,
-    Speaker, StatusCode, Targeted, Via,
+    Action, ConnId, DownReason, Event, Gtsm, InterfaceId, LdpId, NeighborPolicy, Neighbors, Proposals,
+    Protection, Speaker, StatusCode, Targeted, Via,
 };
 use wire::ldp::{
     Addresses, Body, FtSession, Hello, HoldTime, Incoming, LabelRelease, Message, Milliseconds, Pdu,
@@ -238,7 +238,10 @@ fn another_hold_time_is_told_at_once() {
     pass(&mut bench, 1, false, None);
     bench.clear();
     let seconds = Duration::from_secs;
-    bench.call(|speaker, now| speaker.handle_times(now, seconds(15), seconds(20), seconds(30)));
+    bench.call(|speaker, now| {
+        let proposals = speaker.config().proposals();
+        speaker.handle_proposals(now, Proposals { targeted_hello_hold: seconds(20), ..proposals })
+    });
     let hellos = bench.actions.iter().filter_map(|action| match action {
         Action::SendTargetedHello { octets, .. } => Some(said(octets).hold),
         _ => None,

@@ -329,7 +329,11 @@ fn refused_attempts_are_spaced_ever_wider() {
                 _ => assert_eq!(answer, "Initialization", "{event}: nothing more is said"),
             }
             assert!(bench.closed(conn), "{event}");
-            assert_eq!(bench.speaker.neighbors(bench.now)[0].last_down, Some(reason), "{event}");
+            assert_eq!(
+                bench.speaker.neighbors(bench.now)[0].last_down.map(|(last, _)| last),
+                Some(reason),
+                "{event}"
+            );
             assert_eq!(next_attempt(&mut bench), wait, "{event}");
         }
         // A changed configuration is a reason to try at once, and anew.

@@ -101,6 +101,10 @@ pub enum Obstacle {
         "the network's transport_preference would change from {0} to {1}: neighbors that differ in it do not speak"
     )]
     TransportPreference(TransportPreference, TransportPreference),
+    /// Labels distributed in another way.
+    #[error("ldp: {key} would change from {was} to {now}: labels have been told by the old mode",
+        key = .0.key, was = .0.was, now = .0.now)]
+    Distribution(Field),
     /// Other labels.
     #[error("the node's labels would change from {0} to {1}: labels of the old range are in use")]
     Labels(LabelRange, LabelRange),
@@ -128,6 +132,7 @@ impl Obstacle {
             Self::LsrId(..)
             | Self::TransportAddress(..)
             | Self::TransportPreference(..)
+            | Self::Distribution(_)
             | Self::Labels(..) => {
                 "restart the node (its packets stop until its LDP sessions are back), or write the old value"
             }
@@ -181,8 +186,15 @@ impl Difference {
                 field("keepalive", or_none(was.keepalive), or_none(now.keepalive)),
                 field("neighbors", was.neighbors, now.neighbors),
                 field("session_protection", was.session_protection, now.session_protection),
+                field("max_pdu_length", or_none(was.max_pdu_length), or_none(now.max_pdu_length)),
             ],
         );
+        let modes = [
+            field("control", was.control, now.control),
+            field("retention", was.retention, now.retention),
+            field("loop_detection", was.loop_detection, now.loop_detection),
+        ];
+        self.obstacles.extend(modes.into_iter().flatten().map(Obstacle::Distribution));
         if was.transport_preference != now.transport_preference {
             let (was, now) = (was.transport_preference, now.transport_preference);
             self.obstacles.push(Obstacle::TransportPreference(was, now));
@@ -256,6 +268,7 @@ impl Difference {
             targeted: Default::default(),
             transport_address: None,
             session_protection: None,
+            advertisement: Default::default(),
             accept: None,
             advertise: None,
             max_bindings: None,
@@ -282,6 +295,7 @@ impl Difference {
                         or_none(was.session_protection),
                         or_none(now.session_protection),
                     ),
+                    field("advertisement", was.advertisement, now.advertisement),
                     field("accept", or_none(was.accept.as_ref()), or_none(now.accept.as_ref())),
                     field("advertise", or_none(was.advertise.as_ref()), or_none(now.advertise.as_ref())),
                     field("max_bindings", or_none(was.max_bindings), or_none(now.max_bindings)),

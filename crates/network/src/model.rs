@@ -15,8 +15,8 @@ mod ldp;
 mod text;
 
 pub use ldp::{
-    GtsmMode, Ldp, LdpNeighbor, LdpTime, Prefixes, SessionProtection, TargetedMode, TransportPreference,
-    WantedNeighbors,
+    GtsmMode, LabelAdvertisement, LabelControl, LabelRetention, Ldp, LdpNeighbor, LdpTime, LoopDetection,
+    PduLength, Prefixes, SessionProtection, TargetedMode, TransportPreference, WantedNeighbors,
 };
 use text::{
     AsnNumber, DeviceText, Ipv4PrefixText, Ipv6PrefixText, LabelRangeNumbers, LspMtuNumber, MoveGraceNumber,

@@ -104,6 +104,10 @@ fn ldp(reader: &mut Reader, mut fields: Fields<'_, '_>) -> Ldp {
         neighbors: fields.optional(reader, "neighbors").unwrap_or_default(),
         session_protection: fields.optional(reader, "session_protection").unwrap_or_default(),
         transport_preference: fields.optional(reader, "transport_preference").unwrap_or_default(),
+        control: fields.optional(reader, "control").unwrap_or_default(),
+        retention: fields.optional(reader, "retention").unwrap_or_default(),
+        loop_detection: fields.optional(reader, "loop_detection").unwrap_or_default(),
+        max_pdu_length: fields.optional(reader, "max_pdu_length"),
     };
     fields.finish(reader);
     ldp
@@ -117,6 +121,7 @@ fn ldp_neighbor(reader: &mut Reader, mut fields: Fields<'_, '_>) -> LdpNeighbor 
         targeted: fields.optional(reader, "targeted").unwrap_or_default(),
         transport_address: fields.optional(reader, "transport_address"),
         session_protection: fields.optional(reader, "session_protection"),
+        advertisement: fields.optional(reader, "advertisement").unwrap_or_default(),
         accept: fields.optional(reader, "accept"),
         advertise: fields.optional(reader, "advertise"),
         max_bindings: fields.optional(reader, "max_bindings"),

@@ -203,6 +203,13 @@ cases! {
     ldp_neighbor_targeted_at_a_group: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"on\"\n  transport_address = \"224.0.0.2\""];
     ldp_neighbor_targeted_with_gtsm: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  targeted = \"answer\"\n  gtsm = \"on\""];
     ldp_neighbor_protected_with_gtsm: ["name = \"test\"" => "name = \"test\"\n[ldp]\nsession_protection = \"forever\"", "kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  gtsm = \"on\""];
+    ldp_bad_control: ["name = \"test\"" => "name = \"test\"\n[ldp]\ncontrol = \"loose\""];
+    ldp_bad_retention: ["name = \"test\"" => "name = \"test\"\n[ldp]\nretention = true"];
+    ldp_bad_retention_word: ["name = \"test\"" => "name = \"test\"\n[ldp]\nretention = \"all\""];
+    ldp_bad_loop_detection: ["name = \"test\"" => "name = \"test\"\n[ldp]\nloop_detection = \"on\""];
+    ldp_loop_detection_of_no_hops: ["name = \"test\"" => "name = \"test\"\n[ldp]\nloop_detection = 0"];
+    ldp_bad_max_pdu_length: ["name = \"test\"" => "name = \"test\"\n[ldp]\nmax_pdu_length = 9000"];
+    ldp_neighbor_bad_advertisement: ["kind = \"access\"" => "kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.255.0.2\"\n  advertisement = \"on demand\""];
     ldp_bad_protection: ["name = \"test\"" => "name = \"test\"\n[ldp]\nsession_protection = \"on\""];
     ldp_protection_of_no_time: ["name = \"test\"" => "name = \"test\"\n[ldp]\nsession_protection = 0"];
     // the LSP MTU, moves, sources of ICMP errors

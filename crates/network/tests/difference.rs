@@ -86,7 +86,10 @@ fn each_change_is_a_line() {
         (
             "head1",
             &[
-                ("[network]\n", "[ldp]\ntargeted_hello_hold = 90\nsession_protection = 600\n[network]\n"),
+                (
+                    "[network]\n",
+                    "[ldp]\ntargeted_hello_hold = 90\nsession_protection = 600\nmax_pdu_length = 1400\n[network]\n",
+                ),
                 (
                     "name = \"line2\"\n  kind = \"access\"",
                     "name = \"line2\"\n  kind = \"access\"\n  [[node.ldp_neighbor]]\n  lsr_id = \"10.9.9.9\"\n  \
@@ -94,7 +97,7 @@ fn each_change_is_a_line() {
                 ),
             ],
             &[
-                "ldp: targeted_hello_hold none → 90 s, session_protection off → 600 s",
+                "ldp: targeted_hello_hold none → 90 s, session_protection off → 600 s, max_pdu_length none → 1400",
                 "LDP neighbor 10.9.9.9 added (targeted answer, transport_address 10.9.9.8, session_protection off)",
             ],
         ),
@@ -220,6 +223,14 @@ fn what_a_running_node_does_not_take_over_is_an_obstacle() {
         (
             &[("labels = [100000, 199999]", "labels = [100000, 299999]")],
             "labels would change from 100000–199999 to 100000–299999",
+        ),
+        (
+            &[("[network]\n", "[ldp]\nretention = \"conservative\"\n[network]\n")],
+            "ldp: retention would change from liberal to conservative",
+        ),
+        (
+            &[("[network]\n", "[ldp]\nloop_detection = 64\n[network]\n")],
+            "ldp: loop_detection would change from off to 64",
         ),
         (
             &[("10.254.1.3\"", "10.254.1.9\""), ("10.254.1.2\"", "10.254.1.3\"")],

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 
 use contract::{Asn, Circuit, Fec, IspPrefix, Label, PortId, PortKind, TtlModel, VlanId, VlanTags};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use network::model::{
-    General, GtsmMode, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, Ldp, LdpNeighbor,
-    LdpTime, Model, Node, Pool, Port, Prefixes, SessionProtection, TargetedMode, TransportPreference,
-    WantedNeighbors,
+    General, GtsmMode, Handoff, Headend, IcmpSource, Ipv4Attachment, Ipv6Attachment, Isp, LabelAdvertisement,
+    LabelControl, LabelRetention, Ldp, LdpNeighbor, LdpTime, LoopDetection, Model, Node, PduLength, Pool,
+    Port, Prefixes, SessionProtection, TargetedMode, TransportPreference, WantedNeighbors,
 };
 use network::{FecKind, LabelRange, LspMtu, MoveGrace, Network, Preference};
 use proptest::prelude::*;
@@ -260,6 +260,7 @@ fn ldp_neighbor(subnet: u8, number: u8, by_ipv6: bool) -> LdpNeighbor {
             false => Ipv4Addr::new(10, 255, 99, number).into(),
         }),
         session_protection: Some(if odd { SessionProtection::Seconds(60) } else { SessionProtection::Off }),
+        advertisement: if odd { LabelAdvertisement::OnDemand } else { LabelAdvertisement::Unsolicited },
         accept: odd.then(prefixes),
         advertise: (!odd).then(prefixes),
         max_bindings: NonZeroU32::new(u32::from(number)),
@@ -360,6 +361,10 @@ fn model(seed: &Seed) -> Model {
             } else {
                 TransportPreference::Ipv6
             },
+            control: if seed.uniform { LabelControl::Independent } else { LabelControl::Ordered },
+            retention: if seed.uniform { LabelRetention::Conservative } else { LabelRetention::Liberal },
+            loop_detection: NonZeroU8::new(seed.headends).map_or(LoopDetection::Off, LoopDetection::Hops),
+            max_pdu_length: PduLength::new(u16::from(seed.headends) + 254),
         },
         nodes: heads.chain(tails).chain(transits).collect(),
         isps: isps.collect(),

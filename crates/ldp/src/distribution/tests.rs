@@ -10,7 +10,7 @@ fn path(lsrs: &[u8]) -> Option<Box<[Ipv4Addr]>> {
 }
 
 fn attributes(hop_count: Option<u8>, lsrs: Option<&[u8]>) -> Attributes {
-    Attributes { hop_count, path: lsrs.and_then(path) }
+    Attributes { hop_count, path: lsrs.and_then(path), ..Attributes::default() }
 }
 
 #[test]

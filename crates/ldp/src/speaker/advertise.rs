@@ -3,11 +3,12 @@
 use contract::{Fec, Label};
 use wire::ldp::{
     AddressFamily, Body, FecTlv, LabelMapping, LabelWithdraw, LdpId, MessageType, Notification, Status,
-    StatusCode,
+    StatusCode, UnknownTlv,
 };
 
 use super::Speaker;
 use super::decide::FecEntry;
+use crate::distribution::Attributes;
 use crate::peer::{Peer, Told};
 use crate::{LoopDetection, Owner};
 
@@ -117,7 +118,7 @@ impl Speaker {
                 request: request.map(|request| request.name),
                 hop_count: attributes.hop_count,
                 path_vector: attributes.path_vector(),
-                unknown: owner.map(Owner::tlv).into_iter().collect(),
+                unknown: owner.map(Owner::tlv).into_iter().chain(passed_on(&attributes, owner)).collect(),
                 ..LabelMapping::new(fec.0.into(), label)
             };
             peer.send(Body::LabelMapping(mapping));
@@ -125,9 +126,17 @@ impl Speaker {
     }
 }
 
-/// Which attributes a mapping says. Without loop detection only the hop count counts, which is compared by itself.
+/// Which attributes a mapping says. Without loop detection and what is passed on unread only the hop count counts, which is
+/// compared by itself.
 fn revision(entry: Option<&FecEntry>, detection: Option<LoopDetection>) -> u32 {
-    entry.filter(|_| detection.is_some()).map_or(0, |entry| entry.received().1)
+    let counts = |entry: &&FecEntry| detection.is_some() || !entry.received().0.transitive.is_none();
+    entry.filter(counts).map_or(0, |entry| entry.received().1)
+}
+
+/// What goes with a FEC's label unread; whose it is, if we say so ourselves, once.
+fn passed_on(attributes: &Attributes, owner: Option<Owner>) -> impl Iterator<Item = UnknownTlv> {
+    let tlvs = attributes.transitive.tlvs().iter();
+    tlvs.filter(move |tlv| owner.is_none() || !Owner::is_named_by(tlv)).cloned()
 }
 
 /// Send_Label_Withdraw (RFC 5036 A.2.3).

@@ -58,7 +58,7 @@ impl Speaker {
     pub(super) fn notified(&mut self, now: Tick, id: LdpId, notification: &Notification) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let status = notification.status.code;
-        peer.last_notified = Some(status);
+        peer.last_notified = Some((status, now));
         if status != StatusCode::END_OF_LIB
             && let Some(times) = peer.notifications.happened(now, 1)
         {
@@ -72,6 +72,7 @@ impl Speaker {
             }
             (StatusCode::END_OF_LIB, Some(FecTlv::TypedWildcard(family))) => {
                 session.capabilities.end_heard.insert(*family);
+                self.links.changed();
                 // All that it has not told again by now it has not preserved (RFC 5919 §1, RFC 3478 §3.3.1); on demand it
                 // tells what it is asked for.
                 let tells_all = !session.on_demand && families.is_subset(&session.capabilities.end_heard);
@@ -116,6 +117,7 @@ impl Speaker {
             return;
         };
         session.capabilities.end_told = true;
+        self.links.changed();
         for family in peer.families.clone() {
             peer.send(Body::Notification(Notification::end_of_lib(family)));
         }

@@ -224,6 +224,7 @@ impl Speaker {
     fn tell_refusals(&mut self, now: Tick, id: LdpId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some((status, times)) = peer.refusal.take() else { return };
+        peer.last_refused = Some((status, now));
         if let Some(times) = peer.refused.happened(now, times) {
             self.events.push_back(Event::Refused { peer: id, status, times });
         }
@@ -328,9 +329,9 @@ impl Speaker {
     pub(super) fn end_session(&mut self, now: Tick, id: LdpId, reason: DownReason, status: Option<Status>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let had_link = !matches!(peer.link, Link::Idle(_));
-        let said_before = peer.last_down == Some(reason);
+        let said_before = peer.last_down.is_some_and(|(last, _)| last == reason);
         if had_link {
-            peer.last_down = Some(reason);
+            peer.last_down = Some((reason, now));
         }
         let up_since = peer.session().and_then(|session| session.up_since);
         let retry_at = now + next_attempt(now, peer, reason, up_since);

@@ -137,11 +137,13 @@ impl Speaker {
 
     /// FECs that go out by this interface are to be decided again.
     pub(super) fn touch_interface(&mut self, interface: InterfaceId) {
+        self.links.changed();
         self.by_hop.touch(|hop| hop.interface == interface);
     }
 
     /// FECs that are routed to this peer are to be decided again: call it while its addresses are known.
     pub(super) fn touch_peer(&mut self, id: LdpId) {
+        self.links.changed();
         let stations = &self.stations;
         self.by_hop.touch(|hop| stations.is(hop, id));
     }

@@ -87,6 +87,7 @@ impl Speaker {
             let name = peer.send(Body::LabelRequest(LabelRequest {
                 hop_count,
                 path_vector,
+                unknown: attributes.transitive.tlvs().to_vec(),
                 ..LabelRequest::new(fec.0.into())
             }));
             if let Some(name) = name {

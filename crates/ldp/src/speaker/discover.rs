@@ -132,6 +132,7 @@ impl Speaker {
     pub(super) fn adjacencies_lost(&mut self, now: Tick, lost: Vec<(LdpId, Via)>) {
         for (peer, via) in lost {
             self.events.push_back(Event::AdjacencyDown { via, peer });
+            self.links.changed();
             match via {
                 Via::Link(interface) => {
                     if !self.discovery.is_heard_on_link(peer) {

@@ -15,6 +15,7 @@ use crate::distribution::{Attributes, Retention};
 use crate::family::{self, is_tellable};
 use crate::peer::{Peer, Pending, Told};
 use crate::requests::Asked;
+use crate::transitive::Transitive;
 use crate::{Event, Owner};
 
 /// What is done with a Label Mapping.
@@ -161,7 +162,6 @@ impl Speaker {
             Some(old) if old.label != mapping.label && !old.stale => release(peer, fec, Some(old.label)),
             _ => {}
         }
-        // TODO-correctness(RFC 5036 §3.3): unknown TLVs with the F bit are not passed on.
         let binding = Binding {
             label: mapping.label,
             hop_count: mapping.hop_count,
@@ -170,7 +170,13 @@ impl Speaker {
             alarmed: false,
         };
         let detects = self.config.distribution.loop_detection.is_some();
+        // Whose a FEC of ours is we say ourselves.
+        let owned = self.config.owners.contains_key(&fec) && binding.owner.is_some();
+        let others =
+            || mapping.unknown.iter().filter(|tlv| !Owner::is_named_by(tlv)).cloned().collect::<Vec<_>>();
+        let transitive = if owned { Transitive::of(&others()) } else { attributes.transitive.clone() };
         peer.received.insert(fec, binding);
+        peer.received.set_transitive(fec, transitive);
         peer.received.set_path(fec, attributes.path.clone().filter(|_| detects));
         self.deferred.remove((id, fec));
         // LMp.14, 15 and 17 to 31 follow from the decision.

@@ -1,7 +1,6 @@
 //! What the operator says of neighbors: who they may be, and to end or shut a session.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use contract::Tick;
 use wire::ldp::{LdpId, StatusCode};
@@ -9,7 +8,7 @@ use wire::ldp::{LdpId, StatusCode};
 use super::Speaker;
 use crate::discovery::Holds;
 use crate::peer::Link;
-use crate::{Action, DownReason, NeighborPolicy, Neighbors};
+use crate::{Action, DownReason, NeighborPolicy, Neighbors, Proposals};
 
 impl Speaker {
     /// Neighbors are treated like this from now on. Sessions that may go on do so: filters and limits hold at once, a
@@ -28,17 +27,13 @@ impl Speaker {
         self.settle(now);
     }
 
-    /// Hold times as in [`crate::Config`], for Hellos from now on and for sessions that begin from now on.
-    pub fn handle_times(
-        &mut self,
-        now: Tick,
-        hello_hold: Duration,
-        targeted_hello_hold: Duration,
-        keepalive: Duration,
-    ) {
-        self.config.keepalive = keepalive;
+    /// This is proposed from now on: in Hellos, and when sessions begin.
+    pub fn handle_proposals(&mut self, now: Tick, proposals: Proposals) {
+        let Proposals { hello_hold, targeted_hello_hold, keepalive, max_pdu_length } = proposals;
         self.config.hello_hold = hello_hold;
         self.config.targeted_hello_hold = targeted_hello_hold;
+        self.config.keepalive = keepalive;
+        self.config.max_pdu_length = max_pdu_length;
         self.discovery.set_holds(now, Holds { link: hello_hold, targeted: targeted_hello_hold });
         self.send_hellos(now);
         self.settle(now);

@@ -10,8 +10,8 @@ use crate::bindings::Binding;
 use crate::peer::{Link, Peer};
 use crate::session::Session;
 use crate::{
-    Adjacency, Capabilities, Counters, LdpId, LibEntry, Neighbor, Received, Sent, SentState, SessionState,
-    Via,
+    Adjacency, Capabilities, Config, Counters, LdpId, LibEntry, Neighbor, Received, Sent, SentState,
+    SessionState, Via,
 };
 
 impl Speaker {
@@ -32,6 +32,7 @@ impl Speaker {
             hold: adjacency.hold,
             left: adjacency.expires.map(|at| at.since(now)),
         });
+        let ago = |at: Tick| now.since(at);
         let operational = peer.session().filter(|session| session.is_operational());
         Neighbor {
             peer: id,
@@ -43,10 +44,11 @@ impl Speaker {
             },
             active: peer.active,
             up_for: operational.and_then(|session| session.up_since).map(|since| now.since(since)),
-            keepalive: operational.map(|session: &Session| session.hold),
+            agreed: operational.map(Session::agreed),
             capabilities: operational.map(|session| capabilities(&session.capabilities)),
-            last_down: peer.last_down,
-            last_notified: peer.last_notified,
+            last_down: peer.last_down.map(|(reason, at)| (reason, ago(at))),
+            last_notified: peer.last_notified.map(|(status, at)| (status, ago(at))),
+            last_refused: peer.last_refused.map(|(status, at)| (status, ago(at))),
             stale: peer.stale.is_some(),
             addresses: peer.addresses.keys().copied().collect(),
             received: peer.received.len(),
@@ -126,6 +128,11 @@ impl Speaker {
             sent: Some(Sent { label, state: SentState::Withdrawn }),
         });
         current.chain(withdrawn).collect()
+    }
+
+    /// What this speaker goes by.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// What was counted with no peer.

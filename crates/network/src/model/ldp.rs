@@ -2,16 +2,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::text::{
-    GtsmText, LdpTimeNumber, NeighborsText, PrefixText, ProtectionText, TargetedText, TransportPreferenceText,
-};
+use super::text::{LdpTimeNumber, LoopDetectionText, PduLengthNumber, PrefixText, ProtectionText};
 
 /// LDP on all nodes (RFC 5036).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
@@ -33,7 +31,7 @@ pub struct Ldp {
     pub keepalive: Option<LdpTime>,
     /// Who may be a neighbor: `any` LSR on a backbone port (default), or those alone that are `named`, as nodes or as LDP
     /// neighbors.
-    #[schemars(with = "NeighborsText", default)]
+    #[schemars(default)]
     pub neighbors: WantedNeighbors,
     /// Whether neighbors on links are exchanged targeted Hellos with, too, so that session and labels outlive the link:
     /// `off` (default), `forever` or for so many seconds.
@@ -41,8 +39,22 @@ pub struct Ldp {
     pub session_protection: SessionProtection,
     /// Over which of `ipv6` (default) and `ipv4` nodes that have both kinds of transport addresses hold their sessions with
     /// each other (RFC 7552 §6.1.1); both ends must have the same.
-    #[schemars(with = "TransportPreferenceText", default)]
+    #[schemars(default)]
     pub transport_preference: TransportPreference,
+    /// When the labels of FECs that are no ISP's are told (RFC 5036 §2.6.1): `ordered` (default) or `independent`. Labels of
+    /// ISPs are always told in order.
+    #[schemars(default)]
+    pub control: LabelControl,
+    /// Which labels are kept (RFC 5036 §2.6.2): `liberal` (default) or `conservative`.
+    #[schemars(default)]
+    pub retention: LabelRetention,
+    /// Whether loops are looked for (RFC 5036 §2.8): `off` (default), or the most LSRs that an LSP may lead through, 1 to 255.
+    #[schemars(with = "LoopDetectionText", default)]
+    pub loop_detection: LoopDetection,
+    /// The longest PDU that is proposed, 256 to 4096 octets; default 4096. The smaller of both ends' holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<PduLengthNumber>", default)]
+    pub max_pdu_length: Option<PduLength>,
 }
 
 /// An LDP neighbor of a node that is treated otherwise than all.
@@ -58,11 +70,11 @@ pub struct LdpNeighbor {
     pub password_file: Option<String>,
     /// Whether packets of its sessions that came through a router are refused (RFC 6720): `auto` (if both ask for it;
     /// default), `on` or `off`.
-    #[schemars(with = "GtsmText", default)]
+    #[schemars(default)]
     pub gtsm: GtsmMode,
     /// Whether targeted Hellos are exchanged with it, so that it need not be on a link: `off` (default), `answer` (if its
     /// own ask for it) or `on`.
-    #[schemars(with = "TargetedText", default)]
+    #[schemars(default)]
     pub targeted: TargetedMode,
     /// Where its targeted Hellos come from and ours go to; default: the transport address of the node with this LSR-id, or
     /// the LSR-id.
@@ -73,6 +85,9 @@ pub struct LdpNeighbor {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ProtectionText>", default)]
     pub session_protection: Option<SessionProtection>,
+    /// When labels are told (RFC 5036 §2.6.3): `unsolicited` (default), or `on_demand` if both ends say so.
+    #[schemars(default)]
+    pub advertisement: LabelAdvertisement,
     /// Labels from it are used for FECs within these prefixes only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<PrefixText>>", default)]
@@ -117,8 +132,123 @@ impl fmt::Display for LdpTime {
     }
 }
 
+/// The length of a PDU, 256 to 4096 octets (RFC 5036 §3.5.3).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct PduLength(u16);
+
+impl PduLength {
+    /// The fewest octets that may be proposed: less means the default.
+    pub const MIN: u16 = 256;
+    /// The most, which is the default.
+    pub const MAX: u16 = 4096;
+
+    /// A length; `None` outside [`Self::MIN`] to [`Self::MAX`].
+    pub const fn new(octets: u16) -> Option<Self> {
+        if octets >= Self::MIN && octets <= Self::MAX { Some(Self(octets)) } else { None }
+    }
+
+    /// Octets.
+    pub const fn octets(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for PduLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// When the label of a FEC that goes on from a node is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelControl {
+    /// When its next hop has told one.
+    #[default]
+    Ordered,
+    /// When it is routed.
+    Independent,
+}
+
+/// Which labels are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelRetention {
+    /// All.
+    #[default]
+    Liberal,
+    /// Those of next hops.
+    Conservative,
+}
+
+/// When a neighbor is told labels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelAdvertisement {
+    /// As soon as there are any.
+    #[default]
+    Unsolicited,
+    /// When it asks.
+    OnDemand,
+}
+
+/// Whether loops are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LoopDetection {
+    /// No.
+    #[default]
+    Off,
+    /// The most LSRs that an LSP may lead through.
+    Hops(NonZeroU8),
+}
+
+impl Serialize for LoopDetection {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::Hops(hops) => serializer.serialize_u8(hops.get()),
+        }
+    }
+}
+
+impl fmt::Display for LoopDetection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Hops(hops) => write!(f, "{hops}"),
+        }
+    }
+}
+
+impl fmt::Display for LabelControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ordered => "ordered",
+            Self::Independent => "independent",
+        })
+    }
+}
+
+impl fmt::Display for LabelRetention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Liberal => "liberal",
+            Self::Conservative => "conservative",
+        })
+    }
+}
+
+impl fmt::Display for LabelAdvertisement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unsolicited => "unsolicited",
+            Self::OnDemand => "on_demand",
+        })
+    }
+}
+
 /// Who may be an LDP neighbor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WantedNeighbors {
     /// Whoever says Hello on a backbone port.
@@ -129,7 +259,7 @@ pub enum WantedNeighbors {
 }
 
 /// Over which IP version a session is held where there is a choice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportPreference {
     /// IPv4.
@@ -140,8 +270,9 @@ pub enum TransportPreference {
 }
 
 /// Whether packets that came through a router are refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "Gtsm")]
 pub enum GtsmMode {
     /// If both ends ask for it.
     #[default]
@@ -153,8 +284,9 @@ pub enum GtsmMode {
 }
 
 /// Whether targeted Hellos are exchanged with a neighbor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "Targeted")]
 pub enum TargetedMode {
     /// No.
     #[default]

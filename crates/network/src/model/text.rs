@@ -101,40 +101,6 @@ pub(super) enum PortKindText {
 #[schemars(transparent, rename = "LdpTime")]
 pub(super) struct LdpTimeNumber(#[schemars(range(min = 3, max = 65534))] u16);
 
-/// Who may be an LDP neighbor.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase", rename = "WantedNeighbors")]
-pub(super) enum NeighborsText {
-    /// Whoever says Hello on a backbone port.
-    Any,
-    /// Those alone that the file names.
-    Named,
-}
-
-/// Whether packets that came through a router are refused.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase", rename = "Gtsm")]
-pub(super) enum GtsmText {
-    /// If both ends ask for it.
-    Auto,
-    /// Always.
-    On,
-    /// Never.
-    Off,
-}
-
-/// Whether targeted Hellos are exchanged with a neighbor.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase", rename = "Targeted")]
-pub(super) enum TargetedText {
-    /// No.
-    Off,
-    /// If its own ask for it.
-    Answer,
-    /// Always.
-    On,
-}
-
 /// Whether session and labels of a neighbor outlive the last link to it.
 #[derive(JsonSchema)]
 #[schemars(untagged, rename = "SessionProtection")]
@@ -155,12 +121,25 @@ pub(super) enum ProtectionWord {
     Forever,
 }
 
-/// Over which IP version a session is held where there is a choice.
+/// Octets.
 #[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase", rename = "TransportPreference")]
-pub(super) enum TransportPreferenceText {
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
+#[schemars(transparent, rename = "PduLength")]
+pub(super) struct PduLengthNumber(#[schemars(range(min = 256, max = 4096))] u16);
+
+/// Whether loops are looked for.
+#[derive(JsonSchema)]
+#[schemars(untagged, rename = "LoopDetection")]
+pub(super) enum LoopDetectionText {
+    /// No.
+    Word(OffWord),
+    /// The most LSRs that an LSP may lead through.
+    Hops(#[schemars(range(min = 1, max = 255))] u8),
+}
+
+/// No.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum OffWord {
+    /// No.
+    Off,
 }

@@ -285,6 +285,10 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "neighbors",
             "session_protection",
             "transport_preference",
+            "control",
+            "retention",
+            "loop_detection",
+            "max_pdu_length",
         ],
     ),
     (
@@ -301,6 +305,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "targeted",
             "transport_address",
             "session_protection",
+            "advertisement",
             "accept",
             "advertise",
             "max_bindings",

@@ -1,5 +1,7 @@
 //! Reading single values.
 
+mod ldp;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
@@ -7,9 +9,6 @@ use contract::{Asn, Label, PortKind, TtlModel, VlanId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::de::DeValue;
 
-use crate::model::{
-    GtsmMode, LdpTime, Prefixes, SessionProtection, TargetedMode, TransportPreference, WantedNeighbors,
-};
 use crate::names::{DeviceName, LabelRange, LspMtu, MoveGrace, Name, Preference};
 
 /// A single value of the file.
@@ -291,22 +290,6 @@ impl Leaf for MoveGrace {
     }
 }
 
-impl Leaf for LdpTime {
-    const WANTED: &'static str = "a time in seconds";
-    const EXAMPLE: &'static str = "15";
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        let number = integer(value)?;
-        u16::try_from(number).ok().and_then(Self::new).map_or_else(
-            || {
-                let message =
-                    format!("{number} s is no time of LDP's: they go from {} to {} s", Self::MIN, Self::MAX);
-                wrong(message, "write seconds, as in 15")
-            },
-            Ok,
-        )
-    }
-}
-
 impl Leaf for NonZeroU32 {
     const WANTED: &'static str = "a number from 1 to 262144";
     const EXAMPLE: &'static str = "10000";
@@ -316,106 +299,6 @@ impl Leaf for NonZeroU32 {
         let some = u32::try_from(number).ok().filter(|number| *number <= MAX).and_then(Self::new);
         let message = || format!("{number} is out of range: it goes from 1 to {MAX}");
         some.map_or_else(|| wrong(message(), format!("write {}, say", Self::EXAMPLE)), Ok)
-    }
-}
-
-impl Leaf for Prefixes {
-    const WANTED: &'static str = "a list of prefixes";
-    const EXAMPLE: &'static str = "[\"10.254.0.0/16\"]";
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        let items = value.as_array().ok_or(Wrong::Type)?;
-        if items.is_empty() {
-            return wrong(
-                "an empty list has no prefix",
-                format!("write {}, say; leave the key out for all FECs", Self::EXAMPLE),
-            );
-        }
-        let prefixes = items.iter().map(|item| {
-            let net = IpNet::read(item.get_ref())?;
-            if net == net.trunc() {
-                return Ok(net);
-            }
-            wrong(format!("{net} has bits beyond its length"), format!("write \"{}\"", net.trunc()))
-        });
-        prefixes.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Leaf for WantedNeighbors {
-    const WANTED: &'static str = "who may be a neighbor";
-    const EXAMPLE: &'static str = "\"any\"";
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        match text(value)? {
-            "any" => Ok(Self::Any),
-            "named" => Ok(Self::Named),
-            other => wrong(
-                format!("`{other}` does not say who may be a neighbor"),
-                "write \"any\", or \"named\" for the file's nodes and LDP neighbors alone",
-            ),
-        }
-    }
-}
-
-impl Leaf for TransportPreference {
-    const WANTED: &'static str = "an IP version";
-    const EXAMPLE: &'static str = "\"ipv6\"";
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        match text(value)? {
-            "ipv4" => Ok(Self::Ipv4),
-            "ipv6" => Ok(Self::Ipv6),
-            other => wrong(format!("`{other}` is no IP version"), "write \"ipv6\" or \"ipv4\""),
-        }
-    }
-}
-
-impl Leaf for GtsmMode {
-    const WANTED: &'static str = "a use of GTSM";
-    const EXAMPLE: &'static str = "\"auto\"";
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        match text(value)? {
-            "auto" => Ok(Self::Auto),
-            "on" => Ok(Self::On),
-            "off" => Ok(Self::Off),
-            other => {
-                wrong(format!("`{other}` is no use of GTSM"), "write \"auto\", \"on\" or \"off\" (RFC 6720)")
-            }
-        }
-    }
-}
-
-impl Leaf for TargetedMode {
-    const WANTED: &'static str = "a use of targeted Hellos";
-    const EXAMPLE: &'static str = "\"on\"";
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        match text(value)? {
-            "off" => Ok(Self::Off),
-            "answer" => Ok(Self::Answer),
-            "on" => Ok(Self::On),
-            other => wrong(
-                format!("`{other}` is no use of targeted Hellos"),
-                "write \"on\", \"answer\" to send them only when the neighbor asks for it, or \"off\"",
-            ),
-        }
-    }
-}
-
-impl Leaf for SessionProtection {
-    const WANTED: &'static str = "how long sessions are protected";
-    const EXAMPLE: &'static str = "\"forever\"";
-    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        const HELP: &str = "write \"off\", \"forever\", or seconds, as in 86400";
-        if let Ok(word) = text(value) {
-            return match word {
-                "off" => Ok(Self::Off),
-                "forever" => Ok(Self::Forever),
-                other => wrong(format!("`{other}` does not say how long sessions are protected"), HELP),
-            };
-        }
-        let number = integer(value)?;
-        match u32::try_from(number) {
-            Ok(seconds @ 1..=Self::MAX) => Ok(Self::Seconds(seconds)),
-            _ => wrong(format!("sessions are protected for 1 to {} s, not {number}", Self::MAX), HELP),
-        }
     }
 }
 
@@ -487,6 +370,10 @@ impl Leaf for PortKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{
+        GtsmMode, LabelAdvertisement, LabelControl, LabelRetention, LdpTime, LoopDetection, PduLength,
+        Prefixes, SessionProtection, TargetedMode, TransportPreference, WantedNeighbors,
+    };
 
     #[test]
     fn every_example_can_be_read() {
@@ -513,6 +400,11 @@ mod tests {
         placeholder::<GtsmMode>();
         placeholder::<TargetedMode>();
         placeholder::<SessionProtection>();
+        placeholder::<LabelControl>();
+        placeholder::<LabelRetention>();
+        placeholder::<LabelAdvertisement>();
+        placeholder::<LoopDetection>();
+        placeholder::<PduLength>();
         placeholder::<bool>();
         placeholder::<TtlModel>();
         placeholder::<PortKind>();

@@ -1,5 +1,6 @@
 //! `openmile show`: tables for people, JSON for programs.
 
+mod sessions;
 mod tables;
 
 use std::io::Write as _;

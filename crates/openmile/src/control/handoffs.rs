@@ -3,13 +3,21 @@
 //! A handoff is *whole* while all its next hops answer: packets pass it in both directions. It is *live*, which is to say
 //! offered to headends, while it is whole and not held down for failing too often. So one that is held down still
 //! takes what is under way to it, and what its ISP sends.
+//!
+//! A node that begins with an empty forwarder has no LSPs to its ISPs' subscribers yet. Its handoffs *wait* for them: until
+//! then nobody is asked or answered there, so that an ISP's router does not send what could only be dropped.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use contract::{Change, Circuit, Fec, Handoff, MacAddr, PortId, PortState, Tick};
 use neighbor::{HandoffConfig, HandoffEvent, HandoffHealth, HandoffNeighbors, HandoffSettings, Neighbor};
 use network::{HandoffView, NodeView};
+
+/// How long handoffs wait for LSPs to subscribers: the default hold time of link Hellos (RFC 5036 section 3.5.2), within
+/// which every neighbor that is there has been heard.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// The handoffs and who answers behind them.
 pub(crate) struct Handoffs {
@@ -17,6 +25,10 @@ pub(crate) struct Handoffs {
     configured: BTreeMap<Circuit, HandoffView>,
     whole: BTreeMap<Circuit, Handoff>,
     held: BTreeMap<Circuit, Tick>,
+    /// Those that wait for LSPs to subscribers …
+    waiting: BTreeSet<Circuit>,
+    /// … until then.
+    waiting_until: Tick,
     /// What another network file did to handoffs, and is not said yet.
     turned: VecDeque<Happened>,
 }
@@ -32,20 +44,30 @@ pub(crate) enum Happened {
     Held(Circuit, Tick),
     /// The next hops' Ethernet addresses changed.
     Changed,
+    /// It waits no more for LSPs to subscribers; whether that was for the time alone.
+    Begun(Circuit, bool),
     /// Another station claims our address.
     Conflict(Circuit, IpAddr, MacAddr),
 }
 
 impl Handoffs {
-    /// The handoffs of this node; those that the forwarder still had are taken for live until they fail to answer.
+    /// The handoffs of this node; those that the forwarder still had are taken for live until they fail to answer, others
+    /// wait for [`Self::begin`].
     pub(crate) fn new(now: Tick, view: &NodeView, inherited: &[Change]) -> Self {
         // Other nodes probe at other times.
         let seed = u32::from(view.lsr_id).into();
         let neighbors = HandoffNeighbors::new(HandoffSettings { seed, ..HandoffSettings::default() });
-        let (configured, whole, held, turned) = Default::default();
-        let mut handoffs = Self { neighbors, configured, whole, held, turned };
+        let (configured, whole, held, waiting, turned) = Default::default();
+        let waiting_until = now + LONGEST_WAIT;
+        let mut handoffs = Self { neighbors, configured, whole, held, waiting, waiting_until, turned };
         for handoff in &view.handoffs {
-            handoffs.add(now, handoff);
+            let is_its = |change: &Change| matches!(change, Change::Handoff(of, _) if *of == handoff.circuit);
+            if inherited.iter().any(is_its) {
+                handoffs.add(now, handoff);
+            } else {
+                handoffs.configured.insert(handoff.circuit, handoff.clone());
+                handoffs.waiting.insert(handoff.circuit);
+            }
         }
         for change in inherited {
             if let Change::Handoff(circuit, Some(handoff)) = change {
@@ -59,6 +81,21 @@ impl Handoffs {
         handoffs
     }
 
+    /// The handoffs that wait for LSPs to subscribers.
+    pub(crate) fn waiting(&self) -> &BTreeSet<Circuit> {
+        &self.waiting
+    }
+
+    /// The handoff has what it waited for, or has waited long enough.
+    pub(crate) fn begin(&mut self, now: Tick, circuit: Circuit) {
+        if let Some(handoff) = self.configured.get(&circuit).cloned() {
+            self.turned.push_back(Happened::Begun(circuit, now >= self.waiting_until));
+            self.add(now, &handoff);
+            // Its next hops are asked for at once.
+            self.neighbors.handle_timeout(now);
+        }
+    }
+
     /// There is this handoff from now on, in place of the one on its circuit if there is one. What is known of next hops
     /// that stay is kept.
     pub(crate) fn add(&mut self, now: Tick, handoff: &HandoffView) {
@@ -70,6 +107,7 @@ impl Handoffs {
                 ipv6: handoff.ipv6.map(|ipv6| (ipv6.address, ipv6.next_hop)),
             },
         );
+        self.waiting.remove(&handoff.circuit);
         self.configured.insert(handoff.circuit, handoff.clone());
         // The same next hops may be another ISP's now, or be all of them by now: what was made of them is made anew.
         let was_live = self.is_live(handoff.circuit);
@@ -91,6 +129,7 @@ impl Handoffs {
     /// There is no handoff on this circuit any more.
     pub(crate) fn remove(&mut self, circuit: Circuit) {
         self.neighbors.remove_handoff(circuit);
+        self.waiting.remove(&circuit);
         self.configured.remove(&circuit);
         self.whole.remove(&circuit);
         self.held.remove(&circuit);
@@ -127,11 +166,15 @@ impl Handoffs {
     /// Does what is due.
     pub(crate) fn timeout(&mut self, now: Tick) {
         self.neighbors.handle_timeout(now);
+        if now >= self.waiting_until {
+            std::mem::take(&mut self.waiting).into_iter().for_each(|circuit| self.begin(now, circuit));
+        }
     }
 
     /// When [`Self::timeout`] is to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
-        self.neighbors.poll_timeout()
+        let waiting = (!self.waiting.is_empty()).then_some(self.waiting_until);
+        self.neighbors.poll_timeout().into_iter().chain(waiting).min()
     }
 
     /// The next frame to transmit.
@@ -156,7 +199,7 @@ impl Handoffs {
                         Some(handoff) => self.whole.insert(circuit, handoff),
                         None => self.whole.remove(&circuit),
                     };
-                    match held_until {
+                    let held_before = match held_until {
                         Some(until) => self.held.insert(circuit, until),
                         None => self.held.remove(&circuit),
                     };
@@ -166,7 +209,7 @@ impl Handoffs {
                         (_, _, Some(until)) if before.is_none() && now.is_some() => {
                             return Some(Happened::Held(circuit, until));
                         }
-                        _ if before != now => return Some(Happened::Changed),
+                        _ if before != now || held_before != held_until => return Some(Happened::Changed),
                         _ => {}
                     }
                 }
@@ -227,6 +270,7 @@ fn whole(view: &HandoffView, ipv4: Option<MacAddr>, ipv6: Option<MacAddr>) -> Op
 
 #[cfg(test)]
 mod tests {
+    use contract::PortBackend;
     use network::Network;
 
     use super::*;
@@ -246,6 +290,45 @@ mod tests {
         let mut handoffs = Handoffs::new(Tick(0), &only_ipv4, &[held]);
         assert_eq!(handoffs.poll(), Some(Happened::Up(circuit)));
         (handoffs, only_ipv4, both)
+    }
+
+    /// A tailend that begins with an empty forwarder, with one handoff of IPv4, whose port is ready.
+    fn cold_start() -> (Handoffs, HandoffView) {
+        let (_, only_ipv4, _) = one_handoff();
+        let handoff = only_ipv4.handoffs[0].clone();
+        let mut handoffs = Handoffs::new(Tick(0), &only_ipv4, &[]);
+        let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+        handoffs.port(
+            Tick(0),
+            handoff.circuit.port,
+            &PortState::Open { mac, mtu: 1500, carrier: true, backend: PortBackend::AfPacket },
+        );
+        (handoffs, handoff)
+    }
+
+    #[test]
+    fn nobody_is_asked_at_a_handoff_that_waits_and_at_once_when_it_begins() {
+        let (mut handoffs, handoff) = cold_start();
+        let later = Tick(0) + LONGEST_WAIT / 2;
+        handoffs.timeout(later);
+        assert_eq!(handoffs.poll_transmit(), None);
+        assert_eq!(handoffs.poll(), None);
+        assert!(handoffs.waiting().contains(&handoff.circuit));
+        handoffs.begin(later, handoff.circuit);
+        assert!(handoffs.waiting().is_empty());
+        assert_eq!(handoffs.poll(), Some(Happened::Begun(handoff.circuit, false)));
+        assert!(handoffs.poll_transmit().is_some());
+    }
+
+    #[test]
+    fn a_handoff_waits_no_longer_than_neighbors_take_to_be_heard() {
+        let (mut handoffs, handoff) = cold_start();
+        let due = handoffs.poll_timeout().unwrap();
+        assert_eq!(due, Tick(0) + LONGEST_WAIT);
+        handoffs.timeout(due);
+        assert_eq!(handoffs.poll(), Some(Happened::Begun(handoff.circuit, true)));
+        assert!(handoffs.poll_transmit().is_some());
+        assert!(handoffs.poll_timeout().is_some_and(|at| at > due));
     }
 
     #[test]

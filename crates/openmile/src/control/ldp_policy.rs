@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ldp::{FecFilter, Gtsm, NeighborPolicy, Neighbors, Password, Protection, Targeted};
+use ldp::{Advertisement, FecFilter, Gtsm, NeighborPolicy, Neighbors, Password, Protection, Targeted};
 use network::NodeView;
-use network::model::{GtsmMode, LdpNeighbor, Prefixes, SessionProtection, TargetedMode, WantedNeighbors};
+use network::model::{
+    GtsmMode, LabelAdvertisement, LdpNeighbor, Prefixes, SessionProtection, TargetedMode, WantedNeighbors,
+};
 
 use super::error::StartError;
 
@@ -47,8 +49,10 @@ fn policy(neighbor: &LdpNeighbor, view: &NodeView, folder: &Path) -> Result<Neig
         accept: filter(neighbor.accept.as_ref()),
         advertise: filter(neighbor.advertise.as_ref()),
         max_bindings: neighbor.max_bindings.map(|limit| limit.get() as usize),
-        // The network file has no key for how labels are distributed.
-        ..NeighborPolicy::default()
+        advertisement: match neighbor.advertisement {
+            LabelAdvertisement::Unsolicited => Advertisement::DownstreamUnsolicited,
+            LabelAdvertisement::OnDemand => Advertisement::DownstreamOnDemand,
+        },
     })
 }
 
@@ -103,6 +107,7 @@ lsr_id = "10.255.0.1"
   gtsm = "off"
   accept = ["10.254.0.0/16"]
   max_bindings = 5
+  advertisement = "on_demand"
 [[node]]
 name = "b"
 lsr_id = "10.255.0.2"
@@ -124,6 +129,7 @@ lsr_id = "10.255.0.2"
         assert_eq!(*node, NeighborPolicy::default());
         assert_eq!(other.password, Password::new(b"hush"));
         assert_eq!((other.gtsm, other.max_bindings), (Gtsm::Off, Some(5)));
+        assert_eq!(other.advertisement, Advertisement::DownstreamOnDemand);
         assert_eq!(other.accept, FecFilter::Within(vec!["10.254.0.0/16".parse().unwrap()]));
         assert!(neighbors.policy(Ipv4Addr::new(10, 255, 0, 3)).is_none());
     }

@@ -122,6 +122,8 @@ pub(crate) struct Known<'a> {
     pub(crate) handoffs: &'a BTreeMap<Circuit, Handoff>,
     /// Those that are held down all the same.
     pub(crate) held: &'a BTreeMap<Circuit, Tick>,
+    /// Those that wait for LSPs to subscribers.
+    pub(crate) waiting: &'a BTreeSet<Circuit>,
 }
 
 impl<'a> Known<'a> {
@@ -340,6 +342,7 @@ fn handoff_rows(fec: Fec, in_label: Option<Label>, known: Known) -> impl Iterato
         out: Out::Handoff(handoff.circuit),
         state: match (known.is_live(handoff), in_label) {
             (false, _) if known.held.contains_key(&handoff.circuit) => FecState::HeldDown,
+            (false, _) if known.waiting.contains(&handoff.circuit) => FecState::HandoffWaits,
             (false, _) => FecState::HandoffDown,
             (true, None) => FecState::Pending,
             (true, Some(_)) => FecState::Up,

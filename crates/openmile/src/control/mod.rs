@@ -21,7 +21,7 @@ mod herald;
 mod inherited;
 pub(crate) mod kernel;
 pub(crate) mod ldp_io;
-mod ldp_policy;
+pub(crate) mod ldp_policy;
 mod ldp_socket;
 mod ledger;
 mod lsp;

@@ -24,6 +24,7 @@ use super::kernel::{Interface, KernelEvent};
 use super::ldp_io::{LdpInput, LdpTransport};
 use super::ledger::Key;
 use super::lsp::{KernelView, LspRow, Places};
+use super::recovery::Contradicted;
 use super::retired::Retired;
 use super::start::Parts;
 use super::subscribers::{self, Subscribers};
@@ -77,6 +78,8 @@ pub(crate) struct Node {
     places: Places,
     /// What the forwarder held when this process began and may stay, for as long as recovery goes on.
     inherited: Vec<Change>,
+    /// What of it is good no more.
+    contradicted: Contradicted,
     pub(super) recovering: bool,
     /// At a first start, until each port was heard of: one that cannot be used ends the node.
     starting: bool,
@@ -141,6 +144,7 @@ impl Node {
                 .into_iter()
                 .filter(|change| !matches!(change, Change::Binding(..)))
                 .collect(),
+            contradicted: Contradicted::default(),
             recovering: true,
             fatal: None,
             network,
@@ -236,6 +240,7 @@ impl Node {
                 break;
             }
             self.refresh_lsps(now);
+            self.begin_handoffs(now);
             refreshed = true;
         }
         self.link.pump(self.subscribers.directory());
@@ -384,6 +389,7 @@ impl Node {
             Happened::Down(circuit, held_until) => (circuit, false, held_until),
             Happened::Held(circuit, until) => (circuit, false, Some(until)),
             Happened::Changed => return,
+            Happened::Begun(circuit, timed_out) => return self.handoff_begun(circuit, timed_out),
             Happened::Conflict(circuit, address, mac) => {
                 let at = self.circuit_name(circuit);
                 return self.events.alarm(format!("{mac} at {at} uses our address {address}"));
@@ -403,6 +409,15 @@ impl Node {
         }
         for (fec, live) in self.handoffs.fecs() {
             self.speaker.handle_egress(now, fec, live);
+        }
+    }
+
+    fn handoff_begun(&self, circuit: Circuit, timed_out: bool) {
+        let port = self.circuit_name(circuit);
+        if timed_out {
+            tracing::warn!("handoff {port} begins although LSPs to its ISP's subscribers are missing");
+        } else {
+            tracing::info!("handoff {port} begins: the LSPs to its ISP's subscribers are up");
         }
     }
 

@@ -1,10 +1,12 @@
 //! What the API answers.
 
+mod sessions;
+
 use std::collections::BTreeSet;
 
 use api::{FecState, NeighborKind, ServiceRole, ShowWhat};
 use contract::counters::{IspSlot, Memory, Point, PortCounter, Tally};
-use contract::{Asn, DropReason, Fec, Label, PortBackend, PortState, SubscriberId, Tick};
+use contract::{Asn, Circuit, DropReason, Fec, Label, PortBackend, PortState, SubscriberId, Tick, VlanTags};
 use network::FecKind;
 use serde_json::Value;
 use subscriber::Service;
@@ -29,6 +31,7 @@ impl Node {
             ShowWhat::Lib => json(&self.lib()),
             ShowWhat::Neighbors => json(&self.neighbors(now)),
             ShowWhat::Adjacencies => json(&self.adjacencies(now)),
+            ShowWhat::Ldp => json(&self.ldp(now)),
             // The API's server asks for these page by page.
             ShowWhat::Subscribers => Value::Array(Vec::new()),
             ShowWhat::Counters => {
@@ -57,14 +60,16 @@ impl Node {
         self.network.isps().iter().map(|isp| self.isp(now, isp)).collect()
     }
 
-    /// How this node's handoff to an ISP with this FEC has been, on a port and VLAN.
-    fn handoff_health(&self, now: Tick, handoff: &network::model::Handoff) -> Option<api::HandoffHealth> {
-        if handoff.node != self.view.name {
-            return None;
-        }
-        let tags = handoff.vlan.map_or(contract::VlanTags::None, contract::VlanTags::Single);
-        let (port, _) = self.view.port(handoff.port.as_str())?;
-        let health = self.handoffs.health(now, contract::Circuit { port, tags })?;
+    /// Where a handoff is, if it is this node's.
+    fn own_circuit(&self, handoff: &network::model::Handoff) -> Option<Circuit> {
+        let tags = handoff.vlan.map_or(VlanTags::None, VlanTags::Single);
+        let (port, _) = self.view.port(handoff.port.as_str()).filter(|_| handoff.node == self.view.name)?;
+        Some(Circuit { port, tags })
+    }
+
+    /// How this node's handoff has been.
+    fn handoff_health(&self, now: Tick, circuit: Circuit) -> Option<api::HandoffHealth> {
+        let health = self.handoffs.health(now, circuit)?;
         Some(api::HandoffHealth {
             seconds: now.since(health.since).as_secs(),
             failures: health.failures,
@@ -82,7 +87,8 @@ impl Node {
             fec: ipnet::IpNet::from(handoff.fec),
             preference: handoff.preference.value().into(),
             up: up(handoff.fec),
-            health: self.handoff_health(now, handoff),
+            waits: self.own_circuit(handoff).is_some_and(|own| self.handoffs.waiting().contains(&own)),
+            health: self.own_circuit(handoff).and_then(|own| self.handoff_health(now, own)),
         });
         let handoffs: Vec<_> = handoffs.collect();
         let headend = self.view.headends.iter().find(|headend| headend.isp == isp.asn);
@@ -150,7 +156,7 @@ impl Node {
     }
 
     fn neighbors(&self, now: Tick) -> Vec<api::Neighbor> {
-        let mut rows: Vec<_> = self.speaker.neighbors(now).iter().map(|n| self.ldp_neighbor(n)).collect();
+        let mut rows = self.ldp_neighbors(now);
         rows.extend(self.kernel.routes.values().flat_map(|route| &route.next_hops).map(|hop| {
             let mac = self.kernel.macs.get(hop).copied();
             api::Neighbor {
@@ -183,29 +189,7 @@ impl Node {
         rows
     }
 
-    fn adjacencies(&self, now: Tick) -> Vec<api::Adjacency> {
-        let all = self.speaker.neighbors(now).into_iter();
-        let rows = all.flat_map(|neighbor| {
-            let peer = neighbor.peer.lsr_id;
-            neighbor.adjacencies.into_iter().map(move |adjacency| {
-                let (kind, port) = match adjacency.via {
-                    ldp::Via::Link(_) => (api::AdjacencyKind::Link, Some(adjacency.name)),
-                    ldp::Via::Targeted => (api::AdjacencyKind::Targeted, None),
-                };
-                api::Adjacency {
-                    peer,
-                    kind,
-                    port,
-                    source: adjacency.source,
-                    left: adjacency.left.map(|left| left.as_secs()),
-                    hold: adjacency.hold.map(|hold| hold.as_secs()),
-                }
-            })
-        });
-        rows.collect()
-    }
-
-    fn handoff_detail(&self, now: Tick, circuit: contract::Circuit) -> String {
+    fn handoff_detail(&self, now: Tick, circuit: Circuit) -> String {
         let Some(health) = self.handoffs.health(now, circuit).filter(|health| health.failures > 0) else {
             return String::new();
         };
@@ -216,38 +200,6 @@ impl Node {
         let held = health.held_until.map(|until| until.since(now).as_secs() + 1);
         detail.extend(held.map(|seconds| format!("held down for {seconds} s")));
         detail.join(", ")
-    }
-
-    fn ldp_neighbor(&self, neighbor: &ldp::Neighbor) -> api::Neighbor {
-        let mut detail =
-            vec![format!("{} bindings received", neighbor.received), format!("{} sent", neighbor.sent)];
-        detail.extend(neighbor.keepalive.map(|keepalive| format!("keepalive {} s", keepalive.as_secs())));
-        detail.extend(neighbor.at_limit.then(|| "AT ITS LIMIT of bindings".to_owned()));
-        detail.extend(neighbor.stale.then(|| "bindings of an earlier session are kept".to_owned()));
-        detail.extend(neighbor.last_down.map(|reason| format!("last down: {reason}")));
-        let state = match neighbor.session {
-            ldp::SessionState::NonExistent => "non_existent",
-            ldp::SessionState::Initialized => "initialized",
-            ldp::SessionState::OpenRec => "open_rec",
-            ldp::SessionState::OpenSent => "open_sent",
-            ldp::SessionState::Operational => "operational",
-        };
-        api::Neighbor {
-            kind: NeighborKind::Ldp,
-            address: neighbor.peer.lsr_id.into(),
-            via: neighbor
-                .adjacencies
-                .iter()
-                .map(|adjacency| match adjacency.via {
-                    ldp::Via::Link(_) => adjacency.name.clone(),
-                    ldp::Via::Targeted => "targeted".to_owned(),
-                })
-                .collect(),
-            mac: None,
-            state: state.to_owned(),
-            seconds: neighbor.up_for.map(|up| up.as_secs()),
-            detail: detail.join(", "),
-        }
     }
 
     /// A page of subscribers, with no more than so many looked at.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use contract::{Change, Fec, Label, PortKind};
 use ldp::Config;
 use miette::{IntoDiagnostic, Result, WrapErr};
-use network::model::LdpTime;
+use network::model::{LabelControl, LabelRetention, LdpTime, LoopDetection, PduLength};
 use network::{LabelRange, LspMtu, Network, NodeView, PortNumbers};
 use subscriber::{Clock, Directory, Facts};
 use tokio::net::UnixListener;
@@ -334,6 +334,8 @@ pub(crate) fn ldp_config(view: &NodeView, number: u32) -> Config {
             .targeted_hello_hold
             .map_or(defaults.targeted_hello_hold, LdpTime::duration),
         keepalive: view.ldp.keepalive.map_or(defaults.keepalive, LdpTime::duration),
+        max_pdu_length: view.ldp.max_pdu_length.map_or(defaults.max_pdu_length, PduLength::octets),
+        distribution: distribution(&view.ldp),
         owners: owners(view),
         transport_preference: match view.ldp.transport_preference {
             network::TransportPreference::Ipv4 => ldp::TransportPreference::Ipv4,
@@ -347,6 +349,26 @@ pub(crate) fn ldp_config(view: &NodeView, number: u32) -> Config {
     };
     let quarantine = if has_few_labels { config.forgetting() } else { Duration::ZERO };
     Config { quarantine, ..config }
+}
+
+/// How labels are distributed.
+fn distribution(of: &network::model::Ldp) -> ldp::Distribution {
+    ldp::Distribution {
+        control: match of.control {
+            LabelControl::Ordered => ldp::Control::Ordered,
+            LabelControl::Independent => ldp::Control::Independent,
+        },
+        retention: match of.retention {
+            LabelRetention::Liberal => ldp::Retention::Liberal,
+            LabelRetention::Conservative => ldp::Retention::Conservative,
+        },
+        loop_detection: match of.loop_detection {
+            LoopDetection::Off => None,
+            LoopDetection::Hops(hops) => {
+                Some(ldp::LoopDetection { max_hops: hops.get(), path_vector_limit: hops.get() })
+            }
+        },
+    }
 }
 
 /// Where the node's LDP sessions begin and end.
@@ -366,6 +388,18 @@ pub(crate) fn owners(view: &NodeView) -> BTreeMap<Fec, ldp::Owner> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_distributed_as_the_file_says() {
+        let text = "[network]\nname = \"test\"\n[ldp]\ncontrol = \"independent\"\nretention = \"conservative\"\n\
+                    loop_detection = 30\nmax_pdu_length = 512\n[[node]]\nname = \"a\"\nlsr_id = \"10.255.0.1\"\n\
+                    [[node.port]]\nname = \"bb0\"\nkind = \"backbone\"\n";
+        let config = ldp_config(&Network::parse("test", text).unwrap().node("a").unwrap(), 1);
+        let ldp::Distribution { control, retention, loop_detection } = config.distribution;
+        assert_eq!((control, retention), (ldp::Control::Independent, ldp::Retention::Conservative));
+        let limits = ldp::LoopDetection { max_hops: 30, path_vector_limit: 30 };
+        assert_eq!((loop_detection, config.max_pdu_length), (Some(limits), 512));
+    }
 
     #[test]
     fn a_start_begins_at_other_labels_than_the_one_before() {

@@ -96,6 +96,20 @@ pub(super) struct Plan {
     pub(super) stored: bool,
     /// What a network file says besides.
     pub(super) terms: Terms,
+    /// How labels are distributed.
+    pub(super) modes: Modes,
+}
+
+/// How labels are distributed (RFC 5036 sections 2.6 and 2.8).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Modes {
+    pub(super) independent: bool,
+    pub(super) conservative: bool,
+    /// The most hops, where loops are looked for.
+    pub(super) hops: Option<u8>,
+    /// Nodes, and the neighbors that they want to ask and be asked by.
+    pub(super) on_demand: Vec<(usize, usize)>,
+    pub(super) max_pdu_length: Option<u16>,
 }
 
 /// What a network file says and no packet's way depends on.
@@ -113,6 +127,24 @@ pub(super) struct Terms {
     pub(super) turned: bool,
     /// Ports that are not in the file: node and port.
     pub(super) absent: BTreeSet<(usize, usize)>,
+}
+
+impl Modes {
+    /// The defaults in every other network of so many nodes.
+    fn random(random: &mut Random, count: usize) -> Self {
+        if random.chance(50) {
+            return Self::default();
+        }
+        let pairs = (0..count).flat_map(|node| (0..count).map(move |other| (node, other)));
+        let share = random.below(101);
+        Self {
+            independent: random.chance(50),
+            conservative: random.chance(50),
+            hops: random.pick(&[None, Some(16), Some(255)]).flatten(),
+            on_demand: pairs.filter(|(node, other)| node != other && random.chance(share)).collect(),
+            max_pdu_length: random.pick(&[None, Some(256), Some(1500)]).flatten(),
+        }
+    }
 }
 
 /// A FEC's or return address.
@@ -177,6 +209,7 @@ impl Plan {
             customers: Vec::new(),
             stranger: None,
             stored: random.chance(50),
+            modes: Modes::random(&mut random.clone(), count),
             terms: Terms { move_grace: random.pick(&[Some(1), Some(5), None]).flatten(), ..Terms::default() },
         };
         plan.lay_cables(random);

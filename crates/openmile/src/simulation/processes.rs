@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use contract::{Change, PortKind};
-use network::PortNumbers;
+use network::{NodeView, PortNumbers};
 use subscriber::Clock;
 
 use super::control_side::{ControlSide, Wires};
@@ -18,6 +19,7 @@ use super::world::{End, What, World};
 use crate::control::directory::keeper::Keeper;
 use crate::control::directory::{Desk, Source};
 use crate::control::events::EventBus;
+use crate::control::ldp_policy;
 use crate::control::start::{self, Parts};
 use crate::label_memory::LabelMemory;
 
@@ -64,7 +66,8 @@ impl World {
         // Ends are never in order enough here to wait for nothing.
         let labels = Rc::clone(&self.members[node].labels);
         labels.set(LabelMemory::begin(Some(labels.get()), seconds));
-        let (ldp, facts) = (start::ldp_config(&view, labels.get().number), site.facts(&view));
+        let (mut ldp, facts) = (start::ldp_config(&view, labels.get().number), site.facts(&view));
+        ldp.neighbors = neighbors(&view);
         let (keeper, jobs) = channel();
         let (directory, source) = match &self.members[node].disk {
             Some(disk) if view.ports_of(PortKind::Access).next().is_some() => {
@@ -170,4 +173,9 @@ impl World {
         let control = self.members[node].controls;
         self.later(RETRY, What::Meet { node, control });
     }
+}
+
+/// How a node treats its LDP neighbors.
+pub(super) fn neighbors(view: &NodeView) -> ldp::Neighbors {
+    ldp_policy::neighbors(view, Path::new("")).expect("there are no passwords, so no files to be read")
 }

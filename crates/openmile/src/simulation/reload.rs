@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use network::NodeView;
 
+use super::processes::neighbors;
 use super::world::{What, World};
 use crate::control::directory;
 use crate::control::kernel::Interest;
@@ -25,6 +26,7 @@ impl World {
             &before.subscribers_digest(),
             self.seconds(),
         );
+        let loaded = loaded.map(|loaded| Loaded { neighbors: neighbors(&loaded.view), ..loaded });
         let (Some(loaded), Some(control)) = (loaded, &mut self.members[node].control) else {
             // It takes the file when it starts.
             return self.members[node].file = file;

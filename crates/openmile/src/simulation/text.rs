@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::plan::{Behind, Plan, Tags, lsr_id, service_address};
+use super::plan::{Behind, Modes, Plan, Tags, lsr_id, service_address};
 
 /// The name of the file of subscribers.
 pub(super) const SUBSCRIBERS: &str = "subscribers.csv";
@@ -20,6 +20,7 @@ pub(super) fn network(plan: &Plan) -> String {
             let _ = writeln!(text, "{key} = {value}");
         }
     }
+    ldp(&mut text, &plan.modes);
     for (number, node) in plan.nodes.iter().enumerate() {
         let (first, last) = node.labels;
         let _ = writeln!(text, "[[node]]\nname = \"n{number}\"\nlsr_id = \"{}\"", lsr_id(number));
@@ -36,6 +37,11 @@ pub(super) fn network(plan: &Plan) -> String {
                 Behind::Handoff => "handoff",
             };
             let _ = writeln!(text, "[[node.port]]\nname = \"{name}\"\nkind = \"{kind}\"");
+        }
+        for (_, other) in plan.modes.on_demand.iter().filter(|(node, _)| *node == number) {
+            let other = lsr_id(*other);
+            let _ =
+                writeln!(text, "[[node.ldp_neighbor]]\nlsr_id = \"{other}\"\nadvertisement = \"on_demand\"");
         }
     }
     let gateway = if terms.last_gateway { 254 } else { 1 };
@@ -83,6 +89,18 @@ pub(super) fn network(plan: &Plan) -> String {
         }
     }
     text
+}
+
+fn ldp(text: &mut String, modes: &Modes) {
+    text.push_str("[ldp]\n");
+    text.push_str(if modes.independent { "control = \"independent\"\n" } else { "" });
+    text.push_str(if modes.conservative { "retention = \"conservative\"\n" } else { "" });
+    let hops = modes.hops.map(u16::from);
+    for (key, value) in [("loop_detection", hops), ("max_pdu_length", modes.max_pdu_length)] {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
 }
 
 /// The file of subscribers.

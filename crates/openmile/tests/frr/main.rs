@@ -93,6 +93,7 @@ async fn talk(place: Place) {
     let ldp = operational(&rows(&client, ShowWhat::Neighbors).await).unwrap();
     assert!(ldp.seconds.unwrap() >= HOLD.as_secs(), "{ldp:?}");
     assert_eq!(place.frr_neighbor().unwrap()["state"], "OPERATIONAL");
+    shown_in_full(&client).await;
 
     // A clean stop: FRR forgets us at once, and nothing of ours is left.
     node.stop();
@@ -100,6 +101,28 @@ async fn talk(place: Place) {
     assert!(place.frr_log().contains("Shutdown"), "FRR was told: {}", place.frr_log());
     assert!(!place.loopback().contains("10.254.2.1"), "{}", place.loopback());
     assert!(place.loopback().contains("10.255.0.1"), "the operator's own address stays");
+}
+
+/// What both agreed on, and what FRR can do: it says the same of us.
+async fn shown_in_full(client: &api::Client) {
+    let ldp: api::Ldp = client.show(ShowWhat::Ldp).await.unwrap();
+    let [frr] = &ldp.neighbors[..] else { panic!("{:?}", ldp.neighbors) };
+    let agreed = frr.agreed.unwrap();
+    assert_eq!((agreed.keepalive, agreed.max_pdu_length, agreed.on_demand), (HOLD.as_secs(), 4096, false));
+    let capabilities = frr.capabilities.as_ref().unwrap();
+    assert_eq!(capabilities.neighbor, capabilities.local, "FRR can do what we can");
+    assert_eq!(capabilities.unsupported, [""; 0]);
+    assert!(capabilities.end_of_lib_sent);
+    // FRR 8.4 announces that it takes unknown notifications, and never says End-of-LIB itself.
+    assert_eq!(capabilities.end_of_lib_received, [""; 0]);
+    assert!(frr.messages_received.keepalive >= 3 && frr.messages_sent.keepalive >= 3, "{frr:?}");
+    assert_eq!((frr.sessions, frr.malformed, frr.ignored), (1, 0, 0));
+    within("LDP-IGP synchronization by time", async || {
+        let ldp: api::Ldp = client.show(ShowWhat::Ldp).await.ok()?;
+        (ldp.interfaces.first()?.igp_sync == api::IgpSync::Achieved).then_some(())
+    })
+    .await;
+    assert!(ldp.counters.hellos_received > 0 && ldp.counters.hellos_malformed == 0, "{:?}", ldp.counters);
 }
 
 async fn rows<T: serde::de::DeserializeOwned>(client: &api::Client, what: ShowWhat) -> Vec<T> {

@@ -1,5 +1,6 @@
 //! The tables that people read.
 
+use super::sessions;
 use crate::table::{finish, table};
 use api::{
     Account, Adjacency, AdjacencyKind, Counters, DropRow, FecOperation, FecRow, FecState, Isp, LibRow,
@@ -16,6 +17,7 @@ pub(crate) fn render(what: ShowWhat, answer: serde_json::Value) -> Result<String
         ShowWhat::Lib => lib(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Neighbors => neighbors(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Adjacencies => adjacencies(&serde_json::from_value::<Vec<_>>(answer)?),
+        ShowWhat::Ldp => sessions::ldp(&serde_json::from_value(answer)?),
         ShowWhat::Subscribers => subscribers(&serde_json::from_value::<Vec<_>>(answer)?),
         ShowWhat::Counters => counters(&serde_json::from_value(answer)?),
         ShowWhat::Drops => drops(&serde_json::from_value::<Vec<_>>(answer)?),
@@ -108,6 +110,7 @@ fn isps(isps: &Vec<Isp>) -> String {
                 handoff.preference.to_string(),
                 match (handoff.up, handoff.health.and_then(|health| health.held_for)) {
                     (true, _) => "up".to_owned(),
+                    (false, None) if handoff.waits => "waits for LSPs".to_owned(),
                     (false, None) => "DOWN".to_owned(),
                     (false, Some(held_for)) => format!("HELD DOWN for {held_for} s"),
                 },
@@ -163,7 +166,7 @@ fn neighbors(rows: &[Neighbor]) -> String {
     finish(table, &[5])
 }
 
-fn adjacencies(rows: &[Adjacency]) -> String {
+pub(super) fn adjacencies(rows: &[Adjacency]) -> String {
     let mut table = table(["LDP peer", "Hellos", "port", "from", "left", "hold time"]);
     for row in rows {
         table.add_row([
@@ -318,6 +321,7 @@ const fn state(state: FecState) -> &'static str {
         FecState::Up => "up",
         FecState::Pending => "pending",
         FecState::HandoffDown => "HANDOFF DOWN",
+        FecState::HandoffWaits => "handoff waits",
         FecState::NoRoute => "NO ROUTE",
         FecState::NoLabel => "NO LABEL",
         FecState::NullLabel => "NULL LABEL",
@@ -328,12 +332,12 @@ const fn state(state: FecState) -> &'static str {
     }
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{hours:02}:{minutes:02}:{seconds:02}")
 }
 
-fn none() -> String {
+pub(super) fn none() -> String {
     "-".to_owned()
 }
 

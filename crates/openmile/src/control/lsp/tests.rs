@@ -4,7 +4,7 @@ use network::Network;
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::control::recovery::{Contradicted, keep_working};
+use crate::control::recovery::{Contradicted, Said, keep_working};
 
 const ALPHA: Asn = Asn(64501);
 const BETA: Asn = Asn(64502);
@@ -20,6 +20,7 @@ struct World {
     kernel: KernelView,
     handoffs: BTreeMap<Circuit, Handoff>,
     held: BTreeMap<Circuit, Tick>,
+    waiting: BTreeSet<Circuit>,
 }
 
 impl World {
@@ -32,9 +33,9 @@ impl World {
             let addresses = vec![IpAddr::from([10, 0, number, 1])];
             kernel.interfaces.insert(port, Interface { link: LinkIndex(number.into()), addresses });
         }
-        let (ldp, handoffs, held) = Default::default();
+        let (ldp, handoffs, held, waiting) = Default::default();
         let (null_labels, retired, stale) = Default::default();
-        Self { view, ldp, null_labels, retired, stale, kernel, handoffs, held }
+        Self { view, ldp, null_labels, retired, stale, kernel, handoffs, held, waiting }
     }
 
     /// A route to a FEC by these links, each with a next hop whose Ethernet address is known.
@@ -68,7 +69,7 @@ impl World {
     }
 
     fn lsps(&self) -> Lsps {
-        let Self { view, ldp, null_labels, retired, stale, kernel, handoffs, held } = self;
+        let Self { view, ldp, null_labels, retired, stale, kernel, handoffs, held, waiting } = self;
         let bindings = ldp.values().flat_map(|state| {
             state.next_hops.iter().map(|next_hop| (next_hop.peer, next_hop.label, state.fec))
         });
@@ -87,6 +88,7 @@ impl World {
             kernel,
             handoffs,
             held,
+            waiting,
         });
         assert!(lsps.changes.contains(&leads_nowhere(label(9000), fec("10.254.9.9"))));
         lsps
@@ -210,6 +212,9 @@ fn a_tailend_pops_into_a_live_handoff_and_knows_the_way_back() {
     let (own, back) = (fec("10.254.1.2"), fec("10.254.2.1"));
     assert_eq!(world.state(own, FecOperation::Pop), FecState::HandoffDown);
     let circuit = world.view.handoffs.iter().find(|handoff| handoff.fec == own).unwrap().circuit;
+    world.waiting.insert(circuit);
+    assert_eq!(world.state(own, FecOperation::Pop), FecState::HandoffWaits);
+    world.waiting.clear();
     let mac = MacAddr([2, 0, 0, 0, 1, 1]);
     let handoff = Handoff { isp: ALPHA, ipv4: Some((Ipv4Addr::new(192, 0, 2, 6), mac)), ipv6: None };
     world.handoffs.insert(circuit, handoff);
@@ -276,15 +281,26 @@ fn recovery_keeps_what_works_until_something_better_is_known() {
     let hop = (IpAddr::from([10, 0, 10, 2]), peer);
     let shared = BTreeSet::from([(peer, label(100))]);
     let (none, other, its) = (BTreeSet::new(), fec("10.254.2.1"), label(100));
+    let view = restarted.view.clone();
+    let said = |peer, label, fec| Said::new([(peer, label, fec, false)], [hop], &none, &view);
+    let nothing = || Said::new([], [], &none, &view);
     let contradictions = [
-        ("by a label of several ISPs", Contradicted::new([], [], &shared, &restarted.view)),
-        ("another label", Contradicted::new([(peer, label(7), there)], [hop], &none, &restarted.view)),
-        ("another's FEC", Contradicted::new([(peer, its, other)], [hop], &none, &restarted.view)),
-        ("nobody's FEC", Contradicted::new([(peer, its, fec("10.9.9.9"))], [hop], &none, &restarted.view)),
+        ("by a label of several ISPs", vec![Said::new([], [], &shared, &view)]),
+        ("another label", vec![said(peer, label(7), there)]),
+        ("another label, of which nothing is known later", vec![said(peer, label(7), there), nothing()]),
+        ("another's FEC", vec![said(peer, its, other)]),
+        ("nobody's FEC", vec![said(peer, its, fec("10.9.9.9"))]),
+        ("the same, and taken back", vec![said(peer, its, there), nothing()]),
     ];
-    for (what, contradicted) in contradictions {
+    let kept_after = |said: Vec<Said>| {
+        let mut contradicted = Contradicted::default();
+        said.iter().for_each(|said| contradicted.hear(&inherited, said));
         let mut changes = restarted.lsps().changes;
         keep_working(&mut changes, &inherited, &contradicted);
+        changes
+    };
+    for (what, said) in contradictions {
+        let changes = kept_after(said);
         let action = IlmAction::Swap { isp: Some(ALPHA), nhlfes: vec![] };
         let ilm = Change::Ilm(label(50), Some(Ilm { fec: there, action }));
         assert!(changes.contains(&ilm), "{what}: told to be less");
@@ -292,17 +308,14 @@ fn recovery_keeps_what_works_until_something_better_is_known() {
         assert!(changes.contains(&ftn), "{what}: {changes:?}");
     }
     let elsewhere = (IpAddr::from([10, 0, 11, 2]), peer);
-    for (what, bindings, station) in [
-        ("the same again", (peer, its, there), hop),
-        ("another of the same owner's", (peer, its, fec("10.254.1.2")), hop),
-        ("somebody else's", (peer, label(7), there), elsewhere),
+    let stale = Said::new([(peer, its, there, true)], [hop], &none, &view);
+    for (what, said) in [
+        ("the same again", vec![said(peer, its, there)]),
+        ("the same again, and kept over its restart", vec![said(peer, its, there), stale]),
+        ("another of the same owner's", vec![said(peer, its, fec("10.254.1.2"))]),
+        ("somebody else's", vec![Said::new([(peer, label(7), there, false)], [elsewhere], &none, &view)]),
     ] {
-        let mut changes = restarted.lsps().changes;
-        keep_working(
-            &mut changes,
-            &inherited,
-            &Contradicted::new([bindings], [station], &none, &restarted.view),
-        );
+        let changes = kept_after(said);
         assert!(inherited.iter().all(|change| changes.contains(change)), "{what}");
     }
     restarted.route(there, &[11], 0);

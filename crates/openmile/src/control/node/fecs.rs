@@ -1,7 +1,7 @@
 //! What LDP says, and what follows for LSPs.
 
 use api::Event;
-use ldp::{LdpId, Via};
+use ldp::{InterfaceId, LdpId, Via};
 
 use super::*;
 
@@ -66,6 +66,7 @@ impl Node {
                 "{source} says LDP Hello {} with this node's LSR-id or transport address: it is not listened to",
                 self.way(via)
             )),
+            Said::IgpSync { interface, achieved } => self.igp_sync(interface, achieved),
             Said::Protected { peer } => tracing::warn!(
                 "LDP neighbour {} is heard on no link any more: its session is kept by targeted Hellos",
                 peer.lsr_id
@@ -119,6 +120,7 @@ impl Node {
     pub(super) fn recovered(&mut self) {
         self.recovering = false;
         self.inherited.retain(|change| change.scope() != contract::Scope::Learned);
+        self.contradicted = Contradicted::default();
         self.link.ledger().learned_is_complete();
         self.news.all = true;
         self.events.tell(Event::Recovered);
@@ -126,6 +128,18 @@ impl Node {
 
     fn adjacency(&self, via: Via, peer: LdpId, what: &str) {
         tracing::info!("LDP neighbour {} is {what} {}", peer.lsr_id, self.way(via));
+    }
+
+    /// Whether the IGP may use a link (RFC 5443), as its operator is told.
+    fn igp_sync(&self, interface: InterfaceId, achieved: bool) {
+        // Of a port that is no more, its removal tells.
+        let Some(port) = self.interface_name(interface) else { return };
+        if achieved {
+            tracing::info!("LDP-IGP synchronization on {port} is achieved: all labels are told");
+        } else {
+            tracing::warn!("LDP-IGP synchronization on {port} is lost: the IGP should take other links");
+        }
+        self.events.tell(Event::IgpSync { port: port.to_owned(), achieved });
     }
 
     /// How somebody is heard, for people.

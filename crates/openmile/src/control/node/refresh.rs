@@ -10,7 +10,7 @@ use ldp::Installation;
 
 use super::*;
 use crate::control::lsp::{self, Known, Lsps};
-use crate::control::recovery::{self, Contradicted};
+use crate::control::recovery::{self, Said};
 
 /// What has happened since LSPs were worked out last.
 #[derive(Debug, Default)]
@@ -62,6 +62,10 @@ impl Node {
     }
 
     fn refresh_all(&mut self, now: Tick) {
+        if self.recovering {
+            let said = self.said();
+            self.contradicted.hear(&self.inherited, &said);
+        }
         let Lsps { changes, rows } = self.all_lsps();
         self.link.ledger().set_learned(changes);
         let fecs: BTreeSet<Fec> = self.ldp_fecs.keys().chain(self.installations.keys()).copied().collect();
@@ -75,7 +79,7 @@ impl Node {
     fn all_lsps(&self) -> Lsps {
         let mut lsps = self.with_known(None, lsp::lsps);
         if self.recovering {
-            recovery::keep_working(&mut lsps.changes, &self.inherited, &self.contradicted());
+            recovery::keep_working(&mut lsps.changes, &self.inherited, &self.contradicted);
         }
         lsps
     }
@@ -107,6 +111,28 @@ impl Node {
         fecs.extend(others);
         self.confirm_labels(now, &fecs);
         self.set_rows(&fecs, rows);
+    }
+
+    /// Lets handoffs begin whose ISP's subscribers can be sent to: every LSP to a headend that is routed is up, and one is.
+    pub(super) fn begin_handoffs(&mut self, now: Tick) {
+        let mut circuits = self.handoffs.waiting().clone();
+        circuits.retain(|&circuit| {
+            self.handoffs.configured(circuit).is_some_and(|handoff| self.reaches_subscribers(handoff.isp))
+        });
+        circuits.into_iter().for_each(|circuit| self.handoffs.begin(now, circuit));
+    }
+
+    fn reaches_subscribers(&self, isp: contract::Asn) -> bool {
+        let mut routes = self.view.return_routes.iter().filter(|route| route.prefix.isp == isp).peekable();
+        let mut reached = routes.peek().is_none();
+        for route in routes {
+            match overall(self.rows.get(&route.fec).map_or(&[], Vec::as_slice)) {
+                Some(FecState::Up) => reached = true,
+                Some(FecState::NoRoute) => {}
+                _ => return false,
+            }
+        }
+        reached
     }
 
     /// The FECs with rows that depend on an entry.
@@ -201,11 +227,11 @@ impl Node {
         fecs
     }
 
-    /// What neighbors have said since this process began.
-    fn contradicted(&self) -> Contradicted {
-        let fresh = self.speaker.received().filter(|(_, _, received)| !received.stale);
-        let bindings = fresh.map(|(peer, fec, received)| (peer, received.label, fec));
-        Contradicted::new(bindings, self.speaker.stations(), &self.shared_labels, &self.view)
+    /// What neighbors say at this moment.
+    fn said(&self) -> Said {
+        let all = self.speaker.received();
+        let bindings = all.map(|(peer, fec, received)| (peer, received.label, fec, received.stale));
+        Said::new(bindings, self.speaker.stations(), &self.shared_labels, &self.view)
     }
 
     /// What of all that is known concerns these FECs, or all.
@@ -238,6 +264,7 @@ impl Node {
             kernel: &self.kernel,
             handoffs: self.handoffs.whole(),
             held: self.handoffs.held(),
+            waiting: self.handoffs.waiting(),
         })
     }
 
@@ -291,6 +318,7 @@ fn reason(state: FecState) -> &'static str {
         FecState::Up => "up",
         FecState::Pending => "waiting",
         FecState::HandoffDown => "the handoff's next hop does not answer, or its port is down",
+        FecState::HandoffWaits => "the handoff waits for LSPs to the ISP's subscribers",
         FecState::NoRoute => "no route",
         FecState::NoLabel => "no label from the next hop",
         FecState::NullLabel => "the next hop sent a null label",

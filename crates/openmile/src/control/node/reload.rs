@@ -55,7 +55,7 @@ impl Node {
         let old = std::mem::replace(&mut self.view, view);
         (self.network, self.loaded_at) = (network, at);
         let ldp = crate::control::start::ldp_config(&self.view, at);
-        self.speaker.handle_times(now, ldp.hello_hold, ldp.targeted_hello_hold, ldp.keepalive);
+        self.speaker.handle_proposals(now, ldp.proposals());
         self.speaker.handle_neighbors(now, neighbors);
         self.speaker.handle_owners(now, ldp.owners);
         self.link.ledger().set_configured(Self::configured(&self.view));
